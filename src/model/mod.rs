@@ -1,0 +1,16 @@
+//! The words of the house as types. No I/O, no clock, no SQL: values in, values out.
+
+pub mod campaign;
+pub mod channel;
+pub mod contact;
+pub mod decide;
+pub mod incident;
+pub mod ladder;
+pub mod notice;
+pub mod outcome;
+pub mod person;
+pub mod personal;
+pub mod problem;
+pub mod redact;
+pub mod rendered;
+pub mod time;

@@ -1,0 +1,66 @@
+//! One affected individual, in the clear: lives in memory only, sealed by the vault before it is stored.
+
+use super::channel::ContactKind;
+use super::contact::{Contact, Role};
+use super::personal::Personal;
+
+/// A person as a source row gave it, normalised. `reference` is the key of everything.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Person {
+    /// The customer's number as the source writes it (trimmed).
+    pub reference: Personal,
+    pub name: Personal,
+    /// In the order of the source; index = contact ordinal.
+    pub contacts: Vec<Contact>,
+    /// BCP 47, canonical case; empty where the source says nothing usable.
+    pub locale: String,
+    /// ISO 3166-1 alpha-2, upper case; empty where unknown.
+    pub country: String,
+    pub region: String,
+    pub birth_date: Personal,
+    /// Ids of the data exposed for this person; empty: the incident's list applies.
+    pub data_types: Vec<String>,
+    pub role: Role,
+    /// Any further column, by its heading as written.
+    pub extra: Vec<(String, Personal)>,
+}
+
+impl Person {
+    /// The kinds of the contacts in order, a letter each (`e`, `p`): what the plan needs, and nothing personal.
+    pub fn reach(&self) -> String {
+        self.contacts.iter().map(|c| c.kind.letter()).collect()
+    }
+
+    pub fn first(&self, kind: ContactKind) -> Option<&Contact> {
+        self.contacts.iter().find(|c| c.kind == kind)
+    }
+}
+
+/// Where a person stands; the sum of the five is the number of persons, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    Satisfied,
+    InFlight,
+    NeedsHuman,
+    Unreachable,
+    Excluded,
+}
+
+impl Standing {
+    pub const ALL: [Standing; 5] =
+        [Standing::Satisfied, Standing::InFlight, Standing::NeedsHuman, Standing::Unreachable, Standing::Excluded];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Satisfied => "satisfied",
+            Standing::InFlight => "in_flight",
+            Standing::NeedsHuman => "needs_human",
+            Standing::Unreachable => "unreachable",
+            Standing::Excluded => "excluded",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Standing> {
+        Standing::ALL.into_iter().find(|s| s.as_str() == name)
+    }
+}

@@ -1,0 +1,99 @@
+//! Adapters: how a notice leaves the house. A new provider is a file in `providers/`, not code here.
+
+use crate::model::channel::Channel;
+use crate::model::outcome::{Class, Outcome};
+use crate::model::personal::Personal;
+use crate::model::rendered::Rendered;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One notice on its way to a provider.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub channel: Channel,
+    /// Our opaque token for the notice; safe to show to a provider, names nobody.
+    pub notice: String,
+    pub campaign: String,
+    /// Customer reference, for sheets that humans work from.
+    pub reference: Personal,
+    pub name: Personal,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The same after an unknown outcome, fresh after a refusal.
+    pub idempotency_key: String,
+    /// Normalised: A-label domain, or E.164.
+    pub to: Personal,
+    /// ISO 3166-1 alpha-2 of the person, or empty.
+    pub country: String,
+    /// Language the notice is written in, BCP 47.
+    pub language: String,
+    pub rendered: Rendered,
+}
+
+/// What an adapter can promise; decides what may be done about an unknown outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Abilities {
+    /// The provider takes an idempotency key: an unknown notice may be sent again under the same key.
+    pub idempotent: bool,
+    /// The provider later reports deliveries, so `accepted` alone is not the last word.
+    pub reports_delivery: bool,
+}
+
+/// The last door before the wire. An adapter opens it immediately before the first byte that belongs to the
+/// notice (after connecting and logging in) and obeys: a refused notice goes back to the queue unharmed.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    /// The slot reserved in the route's schedule, and how late it may still be used.
+    slot: Option<(Instant, Duration)>,
+    /// Set when the campaign is paused or cancelled, or the worker stops.
+    halted: Vec<Arc<AtomicBool>>,
+}
+
+/// Why a gate stayed shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shut {
+    Halted,
+    SlotMissed,
+}
+
+impl Gate {
+    /// A gate that waits for `slot` and shuts `tolerance` after it.
+    #[must_use]
+    pub fn at_slot(mut self, slot: Instant, tolerance: Duration) -> Gate {
+        self.slot = Some((slot, tolerance));
+        self
+    }
+
+    /// A gate that shuts when the flag is raised.
+    #[must_use]
+    pub fn unless(mut self, halted: Arc<AtomicBool>) -> Gate {
+        self.halted.push(halted);
+        self
+    }
+
+    /// Waits for the slot, then says whether the notice may go out.
+    pub async fn open(&self) -> Result<(), Shut> {
+        if let Some((slot, tolerance)) = self.slot {
+            tokio::time::sleep_until(slot).await;
+            if slot.elapsed() > tolerance {
+                return Err(Shut::SlotMissed);
+            }
+        }
+        if self.halted.iter().any(|h| h.load(Ordering::Relaxed)) {
+            return Err(Shut::Halted);
+        }
+        Ok(())
+    }
+}
+
+impl Shut {
+    /// The outcome an adapter returns when its gate stayed shut.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Shut::Halted => Outcome::new(Class::NotSent, "halted", "paused or stopped before sending"),
+            Shut::SlotMissed => Outcome::new(Class::NotSent, "slot-missed", "its slot in the rate limit had passed"),
+        }
+    }
+}
