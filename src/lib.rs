@@ -2,3 +2,5 @@
 
 pub mod model;
 pub mod providers;
+pub mod store;
+pub mod vault;

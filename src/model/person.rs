@@ -2,6 +2,7 @@
 
 use super::channel::ContactKind;
 use super::contact::{Contact, Role};
+use super::notice::NoticeState;
 use super::personal::Personal;
 
 /// A person as a source row gave it, normalised. `reference` is the key of everything.
@@ -63,4 +64,20 @@ impl Standing {
     pub fn parse(name: &str) -> Option<Standing> {
         Standing::ALL.into_iter().find(|s| s.as_str() == name)
     }
+}
+
+/// Where a person stands when the notice just decided leaves them at `standing` and these are the states of all their
+/// notices: being told once is enough, and whoever has a notice on its way is in flight.
+pub fn standing_beside(standing: Standing, states: &[NoticeState]) -> Standing {
+    let any = |wanted: &[NoticeState]| states.iter().any(|s| wanted.contains(s));
+    if standing != Standing::NeedsHuman {
+        return standing;
+    }
+    if any(&[NoticeState::Queued, NoticeState::Sending, NoticeState::Deferred]) {
+        return Standing::InFlight;
+    }
+    if any(&[NoticeState::Accepted, NoticeState::Delivered, NoticeState::Acknowledged]) {
+        return Standing::Satisfied;
+    }
+    standing
 }

@@ -1,0 +1,204 @@
+//! Taking notices for sending: durable before a byte is on the wire.
+
+use super::{Store, StoreError, Tx, json};
+use crate::model::channel::Channel;
+use crate::model::notice::{NoticeId, NoticeState};
+use crate::model::time::Micros;
+use crate::vault::SealedPerson;
+use serde_json::json;
+use sqlx::any::AnyRow;
+
+/// A due notice with what is needed to send it.
+#[derive(Clone, Debug)]
+pub struct Due {
+    pub notice: NoticeId,
+    pub state: NoticeState,
+    /// Attempts so far.
+    pub attempts: i64,
+    pub tries: u32,
+    pub refusals: u32,
+    pub first_due: Micros,
+    pub reach: String,
+    pub sealed: SealedPerson,
+}
+
+/// A notice whose worker went away while it was being sent.
+#[derive(Clone, Debug)]
+pub struct Orphan {
+    pub campaign: i64,
+    pub notice: NoticeId,
+    pub channel: Channel,
+    pub attempt: i64,
+    pub tries: u32,
+    pub refusals: u32,
+    pub first_due: Micros,
+    pub route: String,
+    pub reach: String,
+}
+
+impl Store {
+    /// When the next notice of a channel falls due, if any waits.
+    pub async fn next_due(&self, campaign: i64, channel: Channel) -> Result<Option<Micros>, StoreError> {
+        sqlx::query_scalar("select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null")
+            .bind(campaign)
+            .bind(channel.as_str())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|e| self.fail(e))
+    }
+}
+
+impl Tx<'_> {
+    /// Up to `limit` notices of the channel that are due, the longest waiting first.
+    pub async fn due(
+        &mut self,
+        campaign: i64,
+        channel: Channel,
+        now: Micros,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        // 4096 = the span of one person's ids, see NoticeId.
+        let rows = sqlx::query(
+            "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed
+             from notice n
+             join person p on p.campaign = n.campaign and p.no = n.id / 4096
+             join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
+             where n.campaign = $1 and n.channel = $2 and n.due_at <= $3
+             order by n.due_at, n.id limit $4",
+        )
+        .bind(campaign)
+        .bind(channel.as_str())
+        .bind(now)
+        .bind(limit as i64)
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let store = self.store;
+        rows.iter().map(|row| due_of(store, row)).collect()
+    }
+
+    /// Marks notices `sending` under a lease and opens their attempts in the log.
+    pub async fn mark_sending(
+        &mut self,
+        campaign: i64,
+        route: (&str, &str),
+        notices: &[&Due],
+        now: Micros,
+        lease_until: Micros,
+    ) -> Result<(), StoreError> {
+        let (route, provider) = route;
+        let rows: Vec<serde_json::Value> = notices.iter().map(|d| json!([d.notice.0, d.attempts + 1])).collect();
+        let rows = json(&rows);
+        sqlx::query(
+            "update notice set state = 'sending', due_at = null, attempts = cast(j.value ->> 1 as bigint), route = $2,
+                    lease_until = $3, changed_at = $4
+             from json_each($5) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+        )
+        .bind(campaign)
+        .bind(route)
+        .bind(lease_until)
+        .bind(now)
+        .bind(rows.as_str())
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        sqlx::query(
+            "insert into attempt (campaign, notice, no, route, provider, started_at)
+             select $1, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), $2, $3, $4 from json_each($5)",
+        )
+        .bind(campaign)
+        .bind(route)
+        .bind(provider)
+        .bind(now)
+        .bind(rows)
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut changes: Vec<(String, String, i64)> =
+            notices.iter().map(|d| ("notice".to_owned(), d.state.as_str().to_owned(), -1)).collect();
+        changes.push(("notice".into(), "sending".into(), notices.len() as i64));
+        changes.push(("attempts".into(), String::new(), notices.len() as i64));
+        self.tally(campaign, summed(changes)).await
+    }
+
+    /// Puts due notices off (their domain has no slot before then); they stay in their state.
+    pub async fn postpone(&mut self, campaign: i64, until: &[(NoticeId, Micros)]) -> Result<(), StoreError> {
+        if until.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<serde_json::Value> = until.iter().map(|(n, at)| json!([n.0, at])).collect();
+        sqlx::query(
+            "update notice set due_at = cast(j.value ->> 1 as bigint)
+             from json_each($2) as j
+             where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint) and notice.due_at is not null",
+        )
+        .bind(campaign)
+        .bind(json(&rows))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(())
+    }
+
+    /// Notices still marked `sending` although their lease ended before `before`.
+    pub async fn orphans(&mut self, before: Micros, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        let rows = sqlx::query(
+            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach
+             from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
+             where n.state = 'sending' and n.lease_until <= $1 order by n.lease_until limit $2",
+        )
+        .bind(before)
+        .bind(limit as i64)
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let store = self.store;
+        rows.iter()
+            .map(|row| {
+                Ok(Orphan {
+                    campaign: store.get(row, 0)?,
+                    notice: NoticeId(store.get(row, 1)?),
+                    channel: store.word(&store.get::<String>(row, 2)?, Channel::parse)?,
+                    attempt: store.get(row, 3)?,
+                    tries: store.get::<i64>(row, 4)? as u32,
+                    refusals: store.get::<i64>(row, 5)? as u32,
+                    first_due: store.get(row, 6)?,
+                    route: store.get::<Option<String>>(row, 7)?.unwrap_or_default(),
+                    reach: store.get(row, 8)?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn due_of(store: &Store, row: &AnyRow) -> Result<Due, StoreError> {
+    Ok(Due {
+        notice: NoticeId(store.get(row, 0)?),
+        state: store.word(&store.get::<String>(row, 1)?, NoticeState::parse)?,
+        attempts: store.get(row, 2)?,
+        tries: store.get::<i64>(row, 3)? as u32,
+        refusals: store.get::<i64>(row, 4)? as u32,
+        first_due: store.get(row, 5)?,
+        reach: store.get(row, 6)?,
+        sealed: SealedPerson { key: store.get(row, 7)?, blob: store.get(row, 8)? },
+    })
+}
+
+/// Adds up changes to the same sum: one statement must not name a sum twice.
+pub(super) fn summed(changes: Vec<(String, String, i64)>) -> impl Iterator<Item = (String, String, i64)> {
+    let mut sums: std::collections::BTreeMap<(String, String), i64> = std::collections::BTreeMap::new();
+    for (kind, name, n) in changes {
+        *sums.entry((kind, name)).or_default() += n;
+    }
+    sums.into_iter().map(|((kind, name), n)| (kind, name, n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_span_in_the_statements_is_the_span_of_the_ids() {
+        assert_eq!(NoticeId::range_of(1).0, 4096);
+    }
+}

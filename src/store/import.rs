@@ -1,0 +1,298 @@
+//! Taking a source in: persons, their sealed data and the keyed hashes of their contacts, in batches.
+
+use super::{ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
+use crate::model::problem::Problem;
+use crate::vault::SealedPerson;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row as _};
+
+/// A person ready to be written.
+#[derive(Clone, Debug)]
+pub struct NewPerson {
+    pub no: i64,
+    /// Row in the source, from 1 below the heading.
+    pub row: u64,
+    pub ref_hash: [u8; 16],
+    pub reach: String,
+    pub locale: String,
+    pub country: String,
+    pub sealed: SealedPerson,
+    /// Keyed hashes of the contacts, in order.
+    pub contacts: Vec<i64>,
+}
+
+/// A person who is there already.
+#[derive(Clone, Debug)]
+pub struct StoredPerson {
+    pub no: i64,
+    pub source: i64,
+    pub row: u64,
+    pub sealed: SealedPerson,
+}
+
+/// What is known of a source when its first row is read.
+#[derive(Clone, Debug)]
+pub struct NewSource {
+    pub no: i64,
+    pub name: String,
+    pub encoding: String,
+    pub delimiter: String,
+}
+
+/// What a source came to; `rows = persons + merged + rejected`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceSums {
+    pub rows: i64,
+    pub persons: i64,
+    pub merged: i64,
+    pub rejected: i64,
+    pub without_contact: i64,
+}
+
+impl Tx<'_> {
+    pub async fn begin_source(&mut self, campaign: i64, source: &NewSource) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into source (campaign, no, name, digest, encoding, delimiter, rows_read, persons, merged, rejected,
+                                 without_contact, complete)
+             values ($1, $2, $3, '', $4, $5, 0, 0, 0, 0, 0, 0)",
+        )
+        .bind(campaign)
+        .bind(source.no)
+        .bind(&source.name)
+        .bind(&source.encoding)
+        .bind(&source.delimiter)
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(())
+    }
+
+    /// Writes persons whose reference is new to the campaign and gives back their numbers; the others are left for
+    /// the caller to merge or refuse.
+    pub async fn add_persons(
+        &mut self,
+        campaign: i64,
+        source: i64,
+        persons: &[NewPerson],
+    ) -> Result<std::collections::HashSet<i64>, StoreError> {
+        let mut added = std::collections::HashSet::with_capacity(persons.len());
+        for some in persons.chunks(ROWS_PER_STATEMENT) {
+            let sql = format!(
+                "insert into person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing) values {}
+                 on conflict do nothing returning no",
+                values(some.len(), 8, ", 'in_flight'")
+            );
+            let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql));
+            for p in some {
+                query = query.bind(campaign).bind(p.no).bind(source).bind(p.row as i64).bind(p.ref_hash.to_vec());
+                query = query.bind(p.reach.as_str()).bind(p.locale.as_str()).bind(p.country.as_str());
+            }
+            added.extend(query.fetch_all(self.conn()).await.map_err(|e| self.fail(e))?);
+        }
+        let new: Vec<&NewPerson> = persons.iter().filter(|p| added.contains(&p.no)).collect();
+        self.add_sealed(campaign, &new).await?;
+        self.add_contacts(campaign, &new).await?;
+        Ok(added)
+    }
+
+    async fn add_sealed(&mut self, campaign: i64, persons: &[&NewPerson]) -> Result<(), StoreError> {
+        for some in persons.chunks(ROWS_PER_STATEMENT) {
+            let sql = format!(
+                "insert into sealed_person (campaign, no, wrapped_key, sealed) values {}",
+                values(some.len(), 4, "")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for p in some {
+                query = query.bind(campaign).bind(p.no).bind(p.sealed.key.as_slice()).bind(p.sealed.blob.as_slice());
+            }
+            query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
+        Ok(())
+    }
+
+    async fn add_contacts(&mut self, campaign: i64, persons: &[&NewPerson]) -> Result<(), StoreError> {
+        let mut hashes: Vec<(i64, i64, i64)> = Vec::with_capacity(persons.len() * 2);
+        for p in persons {
+            hashes.extend(p.contacts.iter().enumerate().map(|(ordinal, hash)| (*hash, p.no, ordinal as i64)));
+        }
+        // In key order, so that a batch walks the table once instead of jumping through it.
+        hashes.sort_unstable();
+        for some in hashes.chunks(ROWS_PER_STATEMENT) {
+            let sql = format!(
+                "insert into contact (campaign, hash, person, ordinal) values {} on conflict do nothing",
+                values(some.len(), 4, "")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (hash, person, ordinal) in some {
+                query = query.bind(campaign).bind(hash).bind(person).bind(ordinal);
+            }
+            query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
+        Ok(())
+    }
+
+    pub async fn person_by_reference(
+        &mut self,
+        campaign: i64,
+        ref_hash: &[u8; 16],
+    ) -> Result<Option<StoredPerson>, StoreError> {
+        let row = sqlx::query(
+            "select p.no, p.source, p.row_no, s.wrapped_key, s.sealed
+             from person p join sealed_person s on s.campaign = p.campaign and s.no = p.no
+             where p.campaign = $1 and p.ref_hash = $2",
+        )
+        .bind(campaign)
+        .bind(ref_hash.to_vec())
+        .fetch_optional(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let Some(row) = row else { return Ok(None) };
+        let read = || -> Result<StoredPerson, sqlx::Error> {
+            Ok(StoredPerson {
+                no: row.try_get(0)?,
+                source: row.try_get(1)?,
+                row: row.try_get::<i64, _>(2)? as u64,
+                sealed: SealedPerson { key: row.try_get(3)?, blob: row.try_get(4)? },
+            })
+        };
+        read().map(Some).map_err(|e| self.fail(e))
+    }
+
+    /// Gives a person further contacts (a second row completed the first).
+    pub async fn extend_person(
+        &mut self,
+        campaign: i64,
+        no: i64,
+        reach: &str,
+        sealed: &SealedPerson,
+        contacts: &[i64],
+    ) -> Result<(), StoreError> {
+        sqlx::query("update person set reach = $3 where campaign = $1 and no = $2")
+            .bind(campaign)
+            .bind(no)
+            .bind(reach)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        sqlx::query("update sealed_person set wrapped_key = $3, sealed = $4 where campaign = $1 and no = $2")
+            .bind(campaign)
+            .bind(no)
+            .bind(sealed.key.as_slice())
+            .bind(sealed.blob.as_slice())
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        for (ordinal, hash) in contacts.iter().enumerate() {
+            sqlx::query(
+                "insert into contact (campaign, hash, person, ordinal) values ($1, $2, $3, $4) on conflict do nothing",
+            )
+            .bind(campaign)
+            .bind(*hash)
+            .bind(no)
+            .bind(ordinal as i64)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was wrong with rows: (rejected, problem).
+    pub async fn add_problems(
+        &mut self,
+        campaign: i64,
+        source: i64,
+        problems: &[(bool, Problem)],
+    ) -> Result<(), StoreError> {
+        for some in problems.chunks(ROWS_PER_STATEMENT) {
+            let mut last = (0, 0);
+            let rows: Vec<serde_json::Value> = some
+                .iter()
+                .map(|(rejected, p)| {
+                    let row = p.row.unwrap_or(0);
+                    last = if last.0 == row { (row, last.1 + 1) } else { (row, 0) };
+                    json!([row, last.1, i64::from(*rejected), p.field, p.code, p.message])
+                })
+                .collect();
+            sqlx::query(
+                "insert into row_problem (campaign, source, row_no, n, rejected, field, code, message)
+                 select $1, $2, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), cast(value ->> 2 as bigint),
+                        value ->> 3, value ->> 4, value ->> 5
+                 from json_each($3) where true on conflict do nothing",
+            )
+            .bind(campaign)
+            .bind(source)
+            .bind(json(&rows))
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a source: its sums and digest stand, and its persons count.
+    pub async fn finish_source(
+        &mut self,
+        campaign: i64,
+        source: i64,
+        digest: &str,
+        sums: &SourceSums,
+        tallies: &[(String, String, i64)],
+        last_person: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update source set digest = $3, rows_read = $4, persons = $5, merged = $6, rejected = $7,
+                               without_contact = $8, complete = 1
+             where campaign = $1 and no = $2",
+        )
+        .bind(campaign)
+        .bind(source)
+        .bind(digest)
+        .bind(sums.rows)
+        .bind(sums.persons)
+        .bind(sums.merged)
+        .bind(sums.rejected)
+        .bind(sums.without_contact)
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        sqlx::query("update campaign set last_person = $2 where no = $1")
+            .bind(campaign)
+            .bind(last_person)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        self.tally(campaign, tallies.iter().cloned()).await
+    }
+}
+
+impl Store {
+    /// The digests of the sources that are completely in.
+    pub async fn source_digests(&self, campaign: i64) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("select digest from source where campaign = $1 and complete = 1 order by no")
+            .bind(campaign)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.fail(e))
+    }
+}
+
+/// `(…), (…)` with numbered places: `columns` bound values a row, then the same literal text in each.
+fn values(rows: usize, columns: usize, literal: &str) -> String {
+    let mut sql = String::with_capacity(rows * columns * 6);
+    let mut n = 0;
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            n += 1;
+            if column > 0 {
+                sql.push(',');
+            }
+            sql.push('$');
+            sql.push_str(&n.to_string());
+        }
+        sql.push_str(literal);
+        sql.push(')');
+    }
+    sql
+}

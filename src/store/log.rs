@@ -1,0 +1,104 @@
+//! Reading the delivery log, page by page in the order of starting.
+
+use super::{Store, StoreError};
+use crate::model::notice::NoticeId;
+use crate::model::time::Micros;
+use crate::vault::SealedPerson;
+
+/// One attempt with the sealed person it was for.
+#[derive(Clone, Debug)]
+pub struct LoggedAttempt {
+    pub id: i64,
+    pub notice: NoticeId,
+    pub channel: String,
+    pub no: i64,
+    pub route: String,
+    pub provider: String,
+    pub started_at: Micros,
+    pub finished_at: Option<Micros>,
+    pub class: Option<String>,
+    pub state: Option<String>,
+    pub code: Option<String>,
+    pub text: Option<String>,
+    pub provider_id: Option<String>,
+    pub sealed: SealedPerson,
+}
+
+/// What people and the program did to the campaign.
+#[derive(Clone, Debug)]
+pub struct LoggedNote {
+    pub id: i64,
+    pub at: Micros,
+    pub by: String,
+    pub what: String,
+    pub text: String,
+}
+
+impl Store {
+    /// Up to `limit` attempts after the one with this id.
+    pub async fn attempts_after(
+        &self,
+        campaign: i64,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LoggedAttempt>, StoreError> {
+        let rows = sqlx::query(
+            "select a.id, a.notice, n.channel, a.no, a.route, a.provider, a.started_at, a.finished_at, a.class, a.state,
+                    a.code, a.text, a.provider_id, s.wrapped_key, s.sealed
+             from attempt a
+             join notice n on n.campaign = a.campaign and n.id = a.notice
+             join sealed_person s on s.campaign = a.campaign and s.no = a.notice / 4096
+             where a.campaign = $1 and a.id > $2 order by a.id limit $3",
+        )
+        .bind(campaign)
+        .bind(after)
+        .bind(limit as i64)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.fail(e))?;
+        rows.iter()
+            .map(|row| {
+                Ok(LoggedAttempt {
+                    id: self.get(row, 0)?,
+                    notice: NoticeId(self.get(row, 1)?),
+                    channel: self.get(row, 2)?,
+                    no: self.get(row, 3)?,
+                    route: self.get(row, 4)?,
+                    provider: self.get(row, 5)?,
+                    started_at: self.get(row, 6)?,
+                    finished_at: self.get(row, 7)?,
+                    class: self.get(row, 8)?,
+                    state: self.get(row, 9)?,
+                    code: self.get(row, 10)?,
+                    text: self.get(row, 11)?,
+                    provider_id: self.get(row, 12)?,
+                    sealed: SealedPerson { key: self.get(row, 13)?, blob: self.get(row, 14)? },
+                })
+            })
+            .collect()
+    }
+
+    /// Up to `limit` notes after the one with this id.
+    pub async fn notes_after(&self, campaign: i64, after: i64, limit: usize) -> Result<Vec<LoggedNote>, StoreError> {
+        let rows = sqlx::query(
+            "select id, at, by_name, what, text from note where campaign = $1 and id > $2 order by id limit $3",
+        )
+        .bind(campaign)
+        .bind(after)
+        .bind(limit as i64)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.fail(e))?;
+        rows.iter()
+            .map(|row| {
+                Ok(LoggedNote {
+                    id: self.get(row, 0)?,
+                    at: self.get(row, 1)?,
+                    by: self.get(row, 2)?,
+                    what: self.get(row, 3)?,
+                    text: self.get(row, 4)?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! Writing down how attempts ended, and what follows: one transaction for a whole batch.
+
+use super::claim::summed;
+use super::{StoreError, Tx, json};
+use crate::model::decide::Decision;
+use crate::model::notice::{NoticeId, NoticeState};
+use crate::model::outcome::{Class, Outcome};
+use crate::model::person::{Standing, standing_beside};
+use crate::model::time::Micros;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+
+/// One ended attempt and the decision about its notice.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub notice: NoticeId,
+    pub attempt: i64,
+    pub route: String,
+    pub refusals: u32,
+    pub outcome: Outcome,
+    pub decision: Decision,
+}
+
+impl Tx<'_> {
+    /// Records ended attempts of one campaign. All their notices are `sending`.
+    pub async fn record(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.finish_attempts(campaign, ended, now).await?;
+        self.move_notices(campaign, ended, now).await?;
+        let mut changes: Vec<(String, String, i64)> = vec![("notice".into(), "sending".into(), -(ended.len() as i64))];
+        for e in ended {
+            changes.push(("notice".into(), e.decision.state.as_str().into(), 1));
+            if e.outcome.class == Class::Accepted {
+                changes.push(("sent".into(), e.route.clone(), 1));
+            }
+        }
+        changes.push(("notice".into(), "queued".into(), self.add_next(campaign, ended, now).await?));
+        changes.extend(self.move_persons(campaign, ended).await?);
+        self.tally(campaign, summed(changes)).await
+    }
+
+    async fn finish_attempts(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
+        let rows: Vec<Value> = ended
+            .iter()
+            .map(|e| {
+                let o = &e.outcome;
+                json!([
+                    e.notice.0,
+                    e.attempt,
+                    o.class.as_str(),
+                    e.decision.state.as_str(),
+                    o.code,
+                    o.text,
+                    o.provider_id
+                ])
+            })
+            .collect();
+        sqlx::query(
+            "update attempt set finished_at = $2, class = j.value ->> 2, state = j.value ->> 3, code = j.value ->> 4,
+                    text = j.value ->> 5, provider_id = j.value ->> 6
+             from json_each($3) as j
+             where attempt.campaign = $1 and attempt.notice = cast(j.value ->> 0 as bigint)
+               and attempt.no = cast(j.value ->> 1 as bigint) and attempt.finished_at is null",
+        )
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&rows))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(())
+    }
+
+    async fn move_notices(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
+        let rows: Vec<Value> = ended
+            .iter()
+            .map(|e| {
+                let d = &e.decision;
+                let refusals = e.refusals + u32::from(d.definite);
+                json!([e.notice.0, d.state.as_str(), d.due, d.tries, refusals, d.reason.map(Class::as_str)])
+            })
+            .collect();
+        sqlx::query(
+            "update notice set state = j.value ->> 1, due_at = cast(j.value ->> 2 as bigint),
+                    tries = cast(j.value ->> 3 as bigint), refusals = cast(j.value ->> 4 as bigint),
+                    reason = j.value ->> 5, lease_until = null, changed_at = $2
+             from json_each($3) as j
+             where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'",
+        )
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&rows))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(())
+    }
+
+    /// Queues the next notices of the ladder; how many were new.
+    async fn add_next(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<i64, StoreError> {
+        let rows: Vec<Value> = ended
+            .iter()
+            .filter_map(|e| e.decision.next.map(|(planned, due)| (e.notice.person(), planned, due)))
+            .map(|(person, planned, due)| json!([planned.id(person).0, planned.channel.as_str(), due]))
+            .collect();
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let added = sqlx::query(
+            "insert into notice (campaign, id, channel, state, due_at, first_due, changed_at)
+             select $1, cast(value ->> 0 as bigint), value ->> 1, 'queued', cast(value ->> 2 as bigint),
+                    cast(value ->> 2 as bigint), $2
+             from json_each($3) where true on conflict do nothing",
+        )
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&rows))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(added.rows_affected() as i64)
+    }
+
+    /// Brings the persons' standings up to date; the changes to the sums.
+    async fn move_persons(
+        &mut self,
+        campaign: i64,
+        ended: &[Ended],
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let mut wanted: BTreeMap<i64, Standing> = BTreeMap::new();
+        for e in ended {
+            wanted.insert(e.notice.person(), e.decision.standing);
+        }
+        // Whoever merely stays in flight is not looked at: nothing about them changes.
+        wanted.retain(|_, s| *s != Standing::InFlight);
+        self.weigh_other_notices(campaign, &mut wanted).await?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<Value> = wanted.iter().map(|(no, s)| json!([no, s.as_str()])).collect();
+        let rows = json(&rows);
+        let before: Vec<(i64, String)> = sqlx::query_as(
+            "select p.no, p.standing from person p
+             join json_each($2) as j on p.no = cast(j.value ->> 0 as bigint)
+             where p.campaign = $1 and p.standing <> j.value ->> 1",
+        )
+        .bind(campaign)
+        .bind(rows.as_str())
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        if before.is_empty() {
+            return Ok(Vec::new());
+        }
+        sqlx::query(
+            "update person set standing = j.value ->> 1 from json_each($2) as j
+             where person.campaign = $1 and person.no = cast(j.value ->> 0 as bigint)
+               and person.standing <> j.value ->> 1",
+        )
+        .bind(campaign)
+        .bind(rows)
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut changes = Vec::with_capacity(before.len() * 2);
+        for (no, old) in before {
+            let new = wanted.get(&no).copied().unwrap_or(Standing::InFlight);
+            changes.push(("person".to_owned(), old, -1));
+            changes.push(("person".to_owned(), new.as_str().to_owned(), 1));
+        }
+        Ok(changes)
+    }
+
+    /// Somebody whose notice failed may have another on its way, or may have been told already.
+    async fn weigh_other_notices(
+        &mut self,
+        campaign: i64,
+        wanted: &mut BTreeMap<i64, Standing>,
+    ) -> Result<(), StoreError> {
+        let failing: Vec<Value> =
+            wanted.iter().filter(|(_, s)| **s == Standing::NeedsHuman).map(|(no, _)| json!([no])).collect();
+        if failing.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select cast(j.value ->> 0 as bigint), n.state from json_each($2) as j
+             join notice n on n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
+                          and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096",
+        )
+        .bind(campaign)
+        .bind(json(&failing))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut states: HashMap<i64, Vec<NoticeState>> = HashMap::new();
+        for (no, state) in rows {
+            states.entry(no).or_default().push(self.store.word(&state, NoticeState::parse)?);
+        }
+        for (no, standing) in wanted.iter_mut() {
+            if let Some(states) = states.get(no) {
+                *standing = standing_beside(*standing, states);
+            }
+        }
+        Ok(())
+    }
+}
