@@ -1,5 +1,6 @@
 //! forewarn: tells every person affected by a data breach, and keeps the record of it.
 
+pub mod dispatch;
 pub mod model;
 pub mod providers;
 pub mod store;

@@ -127,8 +127,10 @@ impl MasterKey {
         if token.len() != 2 * (TOKEN_MAC + TOKEN_BODY) || !token.is_ascii() {
             return None;
         }
-        let bytes: Vec<u8> =
-            (0..token.len()).step_by(2).map(|i| u8::from_str_radix(&token[i..i + 2], 16).ok()).collect::<Option<_>>()?;
+        let bytes: Vec<u8> = (0..token.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&token[i..i + 2], 16).ok())
+            .collect::<Option<_>>()?;
         let (mac, hidden) = bytes.split_at(TOKEN_MAC);
         let keys = TokenKeys::of(self);
         let mut body = [0u8; TOKEN_BODY];

@@ -6,7 +6,7 @@ use super::ladder::{Planned, When};
 use super::notice::{NoticeId, NoticeState};
 use super::outcome::{Class, Outcome};
 use super::person::Standing;
-use super::time::Micros;
+use super::time::{Micros, SECOND};
 
 /// The notice as it stands when its attempt ends.
 #[derive(Clone, Debug)]
@@ -66,10 +66,10 @@ pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Mi
         Class::NotSent => again(NoticeState::Queued, now, ended.tries),
         Class::Temporary | Class::Throttled | Class::RouteBroken => {
             let give_up = ended.first_due.saturating_add(plan.give_up_after);
-            let due = now.saturating_add(wait(plan, ended, outcome));
             if now >= give_up {
                 return failed(plan, ended, outcome.class, now);
             }
+            let due = now.saturating_add(wait(plan, ended, outcome));
             // The last try happens at the give-up time itself, not never.
             Decision { definite: true, ..again(NoticeState::Deferred, due.min(give_up), ended.tries + 1) }
         }
@@ -136,11 +136,120 @@ fn failed(plan: &CampaignPlan, ended: &Ended<'_>, class: Class, now: Micros) -> 
     }
 }
 
-/// Exponential back-off: `retry_first` doubled per try up to `retry_max`, the upper half drawn by `jitter`, never
-/// shorter than what the provider asked for.
+/// Exponential back-off: the first wait doubled per try up to `retry_max`, the upper half drawn by `jitter`, never
+/// shorter than what the provider asked for. Where the route is to blame the first wait is short: another route, or the
+/// same one when its breaker closes, takes the notice.
 fn wait(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome) -> Micros {
-    let doubled = plan.retry_first.saturating_mul(1 << ended.tries.min(30)).min(plan.retry_max).max(0);
+    let first = if outcome.blames_route() { plan.retry_first.min(SECOND) } else { plan.retry_first };
+    let doubled = first.saturating_mul(1 << ended.tries.min(30)).min(plan.retry_max).max(0);
     let half = doubled / 2;
     let spread = (half as f64 * ended.jitter.clamp(0.0, 1.0)) as Micros;
     (half + spread).max(outcome.retry_after.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ladder::{Ladder, Step};
+    use super::super::time::{HOUR, MINUTE};
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn plan() -> CampaignPlan {
+        let step = |channel, when, after| Step { channel, when, after };
+        CampaignPlan {
+            kind: super::super::incident::CampaignKind::Initial,
+            templates: "breach-notice".into(),
+            default_locale: "en".into(),
+            ladder: Ladder {
+                steps: vec![
+                    step(Channel::Email, When::Always, 0),
+                    step(Channel::Sms, When::NotDelivered, 4 * HOUR),
+                    step(Channel::Phone, When::NotReached, 24 * HOUR),
+                ],
+            },
+            on_unknown: BTreeMap::new(),
+            give_up_after: 72 * HOUR,
+            approvals: 1,
+            retry_first: MINUTE,
+            retry_max: HOUR,
+        }
+    }
+
+    fn ended(channel: Channel) -> Ended<'static> {
+        let contact = u8::from(channel != Channel::Email);
+        Ended {
+            notice: NoticeId::new(5, contact, channel),
+            channel,
+            reach: "ep",
+            tries: 0,
+            first_due: 0,
+            idempotent: false,
+            reports_delivery: false,
+            jitter: 1.0,
+        }
+    }
+
+    /// One row of the policy: what ended where, and what must follow.
+    fn check(name: &str, ended: &Ended<'_>, class: Class, now: Micros, want: &str) {
+        let d = decide(&plan(), ended, &Outcome::new(class, "x", ""), now);
+        let got = format!(
+            "{} due={:?} next={:?} {}",
+            d.state,
+            d.due.map(|t| (t - now) / SECOND),
+            d.next.map(|(p, at)| format!("{}+{}h", p.channel, (at - now) / HOUR)),
+            d.standing.as_str()
+        );
+        assert_eq!(got, want, "{name}");
+    }
+
+    #[test]
+    fn the_policy_is_this_table() {
+        let email = ended(Channel::Email);
+        let sms = ended(Channel::Sms);
+        let phone = ended(Channel::Phone);
+        let late = 72 * HOUR;
+        check("taken", &email, Class::Accepted, 9, "accepted due=None next=None satisfied");
+        let reporting = Ended { reports_delivery: true, ..email.clone() };
+        let waits = r#"accepted due=None next=Some("sms+4h") in_flight"#;
+        check("a delivery report is still to come", &reporting, Class::Accepted, 9, waits);
+        let at_once = r#"failed due=None next=Some("sms+0h") in_flight"#;
+        check("a bad address goes on at once", &email, Class::BadAddress, 9, at_once);
+        check("a refusal goes on at once", &email, Class::RefusedByPerson, 9, at_once);
+        check("refused words too", &email, Class::ContentRefused, 9, at_once);
+        check("the end of the ladder", &phone, Class::BadAddress, 9, "failed due=None next=None needs_human");
+        check("try later", &email, Class::Temporary, 9, "deferred due=Some(60) next=None in_flight");
+        check("too fast", &email, Class::Throttled, 9, "deferred due=Some(1) next=None in_flight");
+        check("a broken route", &email, Class::RouteBroken, 9, "deferred due=Some(1) next=None in_flight");
+        check("given up", &email, Class::Temporary, late, at_once);
+        check("unknown email is sent again", &email, Class::Unknown, 9, "unknown due=Some(60) next=None in_flight");
+        check("unknown sms is held", &sms, Class::Unknown, 9, "unknown due=None next=None needs_human");
+        let keyed = Ended { idempotent: true, ..sms };
+        check("unless the provider knows keys", &keyed, Class::Unknown, 9, "unknown due=Some(60) next=None in_flight");
+        check("unknown for too long", &email, Class::Unknown, late, "unknown due=None next=None needs_human");
+        check("given back", &email, Class::NotSent, 9, "queued due=Some(0) next=None in_flight");
+    }
+
+    #[test]
+    fn waits_grow_to_their_limit_and_honour_the_provider() {
+        let outcome = Outcome::new(Class::Temporary, "451", "");
+        let after = |tries, jitter, outcome: &Outcome| {
+            let e = Ended { tries, jitter, ..ended(Channel::Email) };
+            decide(&plan(), &e, outcome, 0).due.unwrap()
+        };
+        assert_eq!(after(0, 0.0, &outcome), MINUTE / 2);
+        assert_eq!(after(3, 1.0, &outcome), 8 * MINUTE);
+        assert_eq!(after(40, 1.0, &outcome), HOUR);
+        assert_eq!(after(0, 0.5, &outcome.clone().with_retry_after(2 * HOUR)), 2 * HOUR);
+        // Never past the moment of giving up: the last try is made then.
+        assert_eq!(after(0, 0.5, &outcome.with_retry_after(1000 * HOUR)), 72 * HOUR);
+    }
+
+    #[test]
+    fn only_a_definite_answer_renews_the_idempotency_key() {
+        for class in Class::ALL {
+            let d = decide(&plan(), &ended(Channel::Email), &Outcome::new(class, "x", ""), 9);
+            let definite = !matches!(class, Class::Accepted | Class::Unknown | Class::NotSent);
+            assert_eq!(d.definite, definite, "{}", class.as_str());
+        }
+    }
 }

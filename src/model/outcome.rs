@@ -77,6 +77,12 @@ impl Outcome {
         Outcome { class, code: code.into(), text: super::redact::redact(text), provider_id: None, retry_after: None }
     }
 
+    /// Whether the route, not the notice, is the trouble: it refuses everybody, or nobody answers there.
+    pub fn blames_route(&self) -> bool {
+        matches!(self.class, Class::RouteBroken | Class::Throttled)
+            || (self.class == Class::Temporary && self.code == "connect")
+    }
+
     #[must_use]
     pub fn with_provider_id(mut self, id: impl Into<String>) -> Outcome {
         self.provider_id = Some(id.into());

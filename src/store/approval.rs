@@ -61,15 +61,14 @@ impl Tx<'_> {
 
     /// Voids every standing approval; how many there were.
     pub async fn void_approvals(&mut self, campaign: i64, at: Micros, reason: &str) -> Result<u64, StoreError> {
-        let done = sqlx::query(
-            "update approval set void_at = $2, void_reason = $3 where campaign = $1 and void_at is null",
-        )
-        .bind(campaign)
-        .bind(at)
-        .bind(reason)
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+        let done =
+            sqlx::query("update approval set void_at = $2, void_reason = $3 where campaign = $1 and void_at is null")
+                .bind(campaign)
+                .bind(at)
+                .bind(reason)
+                .execute(self.conn())
+                .await
+                .map_err(|e| self.fail(e))?;
         Ok(done.rows_affected())
     }
 }

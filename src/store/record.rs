@@ -124,11 +124,7 @@ impl Tx<'_> {
     }
 
     /// Brings the persons' standings up to date; the changes to the sums.
-    async fn move_persons(
-        &mut self,
-        campaign: i64,
-        ended: &[Ended],
-    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+    async fn move_persons(&mut self, campaign: i64, ended: &[Ended]) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut wanted: BTreeMap<i64, Standing> = BTreeMap::new();
         for e in ended {
             wanted.insert(e.notice.person(), e.decision.standing);

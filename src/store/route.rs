@@ -17,12 +17,11 @@ pub struct RouteHealth {
 
 impl Store {
     pub async fn route_health(&self) -> Result<Vec<RouteHealth>, StoreError> {
-        let rows = sqlx::query(
-            "select name, state, reason, until, per_second, changed_at from route_health order by name",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.fail(e))?;
+        let rows =
+            sqlx::query("select name, state, reason, until, per_second, changed_at from route_health order by name")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|e| self.fail(e))?;
         rows.iter()
             .map(|row| {
                 Ok(RouteHealth {

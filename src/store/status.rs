@@ -74,14 +74,16 @@ impl Store {
     /// The same sums counted from the rows themselves: what `doctor` and the tests compare with [`Store::sums`].
     pub async fn counted(&self, campaign: i64) -> Result<Sums, StoreError> {
         let mut sums = empty();
-        let pairs = |sql: &'static str| {
-            sqlx::query_as::<_, (String, i64)>(sql).bind(campaign).fetch_all(&self.readers)
-        };
+        let pairs = |sql: &'static str| sqlx::query_as::<_, (String, i64)>(sql).bind(campaign).fetch_all(&self.readers);
         let fail = |e| self.fail(e);
-        for (name, n) in pairs("select standing, count(*) from person where campaign = $1 group by 1").await.map_err(fail)? {
+        for (name, n) in
+            pairs("select standing, count(*) from person where campaign = $1 group by 1").await.map_err(fail)?
+        {
             sums.persons.insert(self.word(&name, Standing::parse)?.as_str(), n);
         }
-        for (name, n) in pairs("select state, count(*) from notice where campaign = $1 group by 1").await.map_err(fail)? {
+        for (name, n) in
+            pairs("select state, count(*) from notice where campaign = $1 group by 1").await.map_err(fail)?
+        {
             sums.notices.insert(self.word(&name, NoticeState::parse)?.as_str(), n);
         }
         for (_, n) in pairs("select '', count(*) from attempt where campaign = $1").await.map_err(fail)? {
@@ -93,7 +95,9 @@ impl Store {
         sums.by_locale = pairs(locale).await.map_err(fail)?.into_iter().collect();
         let country = "select country, count(*) from person where campaign = $1 group by 1";
         sums.by_country = pairs(country).await.map_err(fail)?.into_iter().collect();
-        for (reach, n) in pairs("select reach, count(*) from person where campaign = $1 group by 1").await.map_err(fail)? {
+        for (reach, n) in
+            pairs("select reach, count(*) from person where campaign = $1 group by 1").await.map_err(fail)?
+        {
             for letter in ["e", "p"] {
                 if reach.contains(letter) {
                     *sums.by_contact.entry(letter.into()).or_default() += n;

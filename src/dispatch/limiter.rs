@@ -1,0 +1,223 @@
+//! A route's schedule: which moments its limits leave free. Pure; kept as JSON in the store, shared by all workers.
+//!
+//! A provider's limit is a promise about *every* window of its length, measured at the provider's clock. The usual
+//! GCRA with a burst of a whole window lets nearly twice the limit through such a window. So the shortest window (up to
+//! a minute) is paced with a GCRA of burst one, and every longer window is counted in sixtieths whose sends are
+//! forgotten only a full window after the sixtieth ended. Both keep a margin for the way to the receiver.
+
+use crate::model::time::{MINUTE, Micros};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// At most `rate` sends in any window of `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub rate: u64,
+    pub per: Micros,
+}
+
+/// A counted window is cut into this many parts.
+const PARTS: i64 = 60;
+
+/// The state of all windows of one lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The earliest moment the paced window allows.
+    next: Micros,
+    counted: Vec<Counted>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Counted {
+    window: Window,
+    /// (start of the part, sends in it), oldest first.
+    parts: VecDeque<(Micros, u64)>,
+}
+
+/// How far a send may be late at the receiver, relative to another, without breaking the limit.
+pub fn margin(windows: &[Window]) -> Micros {
+    windows.iter().map(|w| w.per / 20).min().unwrap_or(0).min(250_000)
+}
+
+impl Schedule {
+    /// Reads what [`Schedule::print`] wrote. An empty text, or one written for other limits, starts anew but keeps the
+    /// pace, so that a changed configuration cannot cause a burst.
+    pub fn read(text: &str, windows: &[Window]) -> Schedule {
+        let mut kept: Schedule = serde_json::from_str(text).unwrap_or_default();
+        let counted = counted_windows(windows)
+            .map(|window| {
+                let old = kept.counted.iter_mut().find(|c| c.window.per == window.per);
+                Counted { window, parts: old.map(|c| std::mem::take(&mut c.parts)).unwrap_or_default() }
+            })
+            .collect();
+        Schedule { next: kept.next, counted }
+    }
+
+    pub fn print(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// When the next send may go, if one asked at `now`.
+    pub fn next_slot(&self, now: Micros, windows: &[Window]) -> Micros {
+        let margin = margin(windows);
+        let mut slot = now.max(self.next);
+        // A later slot may meet a fuller part of another window: go on until all agree.
+        loop {
+            let moved = self.counted.iter().map(|c| c.earliest(slot, margin)).max().unwrap_or(slot);
+            if moved <= slot {
+                return slot;
+            }
+            slot = moved;
+        }
+    }
+
+    /// Reserves up to `wanted` slots before `horizon`; the moments, in order.
+    pub fn reserve(&mut self, wanted: usize, now: Micros, horizon: Micros, windows: &[Window]) -> Vec<Micros> {
+        let pace = paced_window(windows);
+        let margin = margin(windows);
+        let mut slots = Vec::new();
+        while slots.len() < wanted {
+            let slot = self.next_slot(now, windows);
+            if slot > horizon {
+                break;
+            }
+            if let Some(window) = pace {
+                self.next = slot + spacing(window, margin);
+            }
+            for counted in &mut self.counted {
+                counted.take(slot);
+            }
+            slots.push(slot);
+        }
+        slots
+    }
+}
+
+/// The distance between two sends so that a window holds at most `rate`, though each may arrive `margin` late.
+fn spacing(window: Window, margin: Micros) -> Micros {
+    let rate = i64::try_from(window.rate.max(1)).unwrap_or(i64::MAX);
+    (window.per + margin) / rate + 1
+}
+
+fn paced_window(windows: &[Window]) -> Option<Window> {
+    windows.iter().copied().filter(|w| w.per <= MINUTE).min_by_key(|w| w.per)
+}
+
+fn counted_windows(windows: &[Window]) -> impl Iterator<Item = Window> {
+    let paced = paced_window(windows);
+    windows.iter().copied().filter(move |w| Some(*w) != paced)
+}
+
+impl Counted {
+    fn part(&self) -> Micros {
+        (self.window.per / PARTS).max(1)
+    }
+
+    /// The earliest moment from `slot` on at which this window has room.
+    fn earliest(&self, slot: Micros, margin: Micros) -> Micros {
+        let mut inside: u64 = self.parts.iter().map(|(_, n)| n).sum();
+        let mut at = slot;
+        for (start, n) in &self.parts {
+            let forgotten = start + self.part() + self.window.per + margin;
+            if inside < self.window.rate && forgotten > at {
+                break;
+            }
+            if forgotten > at && inside >= self.window.rate {
+                at = forgotten;
+            }
+            inside -= n;
+        }
+        at
+    }
+
+    fn take(&mut self, slot: Micros) {
+        let part = self.part();
+        let start = slot - slot.rem_euclid(part);
+        let horizon = slot - self.window.per - 2 * part - MINUTE;
+        while self.parts.front().is_some_and(|(s, _)| *s < horizon) {
+            self.parts.pop_front();
+        }
+        match self.parts.back_mut() {
+            Some((s, n)) if *s == start => *n += 1,
+            _ => self.parts.push_back((start, 1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::{DAY, SECOND};
+    use proptest::prelude::*;
+
+    fn most_in_any_window(slots: &[Micros], per: Micros) -> usize {
+        let mut most = 0;
+        let mut from = 0;
+        for upto in 0..slots.len() {
+            while slots[upto] - slots[from] >= per {
+                from += 1;
+            }
+            most = most.max(upto - from + 1);
+        }
+        most
+    }
+
+    #[test]
+    fn two_windows_hold_at_once_and_are_used_to_the_full() {
+        let windows = [Window { rate: 50, per: SECOND }, Window { rate: 200, per: MINUTE }];
+        let mut schedule = Schedule::read("", &windows);
+        let slots = schedule.reserve(usize::MAX, 0, 300 * SECOND, &windows);
+        assert!(most_in_any_window(&slots, SECOND) <= 50);
+        assert_eq!(most_in_any_window(&slots, MINUTE), 200);
+        // The first 200 go at the short window's pace, not spread over the minute.
+        assert!(slots[199] < 5 * SECOND, "{}", slots[199]);
+        assert!(slots.len() >= 5 * 200 - 60, "{}", slots.len());
+    }
+
+    #[test]
+    fn a_daily_limit_does_not_slow_the_first_hour() {
+        let windows = [Window { rate: 100_000, per: DAY }];
+        let mut schedule = Schedule::read("", &windows);
+        assert_eq!(schedule.reserve(1000, 7, 7, &windows).len(), 1000);
+    }
+
+    #[test]
+    fn a_schedule_survives_its_text_and_a_changed_limit_causes_no_burst() {
+        let windows = [Window { rate: 10, per: SECOND }];
+        let mut schedule = Schedule::read("", &windows);
+        let slots = schedule.reserve(5, 0, SECOND, &windows);
+        let again = Schedule::read(&schedule.print(), &windows);
+        assert_eq!(again, schedule);
+        let faster = [Window { rate: 20, per: SECOND }];
+        assert!(Schedule::read(&schedule.print(), &faster).next_slot(0, &faster) > *slots.last().unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_ever_holds_more_than_its_rate_even_when_sends_are_late(
+            rates in proptest::collection::vec((1u64..60, 1i64..200), 1..4),
+            asks in proptest::collection::vec((0usize..40, 0i64..3_000_000, 0i64..=100), 1..40),
+        ) {
+            let windows: Vec<Window> =
+                rates.iter().map(|(rate, tenths)| Window { rate: *rate, per: tenths * 100_000 }).collect();
+            let late = margin(&windows);
+            let mut text = String::new();
+            let mut now = 0;
+            let mut arrived = Vec::new();
+            for (wanted, wait, lateness) in asks {
+                now += wait;
+                let mut schedule = Schedule::read(&text, &windows);
+                let slots = schedule.reserve(wanted, now, now + SECOND, &windows);
+                prop_assert!(slots.windows(2).all(|w| w[0] <= w[1]));
+                prop_assert!(slots.iter().all(|s| *s >= now && *s <= now + SECOND));
+                arrived.extend(slots.iter().map(|s| s + late * lateness / 100));
+                text = schedule.print();
+            }
+            arrived.sort_unstable();
+            for window in &windows {
+                let most = most_in_any_window(&arrived, window.per);
+                prop_assert!(most as u64 <= window.rate, "{most} in {window:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! From ended attempts to what is written: the pure `decide` applied to a batch.
+
+use super::RoutePlan;
+use crate::model::decide::{Ended as Facts, decide};
+use crate::model::incident::CampaignPlan;
+use crate::model::outcome::{Class, Outcome};
+use crate::model::time::Micros;
+use crate::store::claim::{Due, Orphan};
+use crate::store::record::Ended;
+
+/// An attempt that came back from its carrier.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub campaign: i64,
+    pub route: usize,
+    pub due: Due,
+    pub attempt: i64,
+    pub outcome: Outcome,
+}
+
+/// Decides what follows from an attempt.
+pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Micros) -> Ended {
+    let facts = Facts {
+        notice: back.due.notice,
+        channel: route.channel,
+        reach: &back.due.reach,
+        tries: back.due.tries,
+        first_due: back.due.first_due,
+        idempotent: route.idempotent,
+        reports_delivery: route.reports_delivery,
+        jitter: rand::random(),
+    };
+    let decision = decide(plan, &facts, &back.outcome, now);
+    Ended {
+        notice: back.due.notice,
+        attempt: back.attempt,
+        route: route.name.clone(),
+        refusals: back.due.refusals,
+        outcome: back.outcome,
+        decision,
+    }
+}
+
+/// Decides about a notice whose worker went away: nobody knows whether it was sent.
+pub(super) fn orphaned(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: Orphan, now: Micros) -> Ended {
+    let outcome = Outcome::new(Class::Unknown, "worker-gone", "the worker ended before the outcome was recorded");
+    let facts = Facts {
+        notice: orphan.notice,
+        channel: orphan.channel,
+        reach: &orphan.reach,
+        tries: 0,
+        first_due: orphan.first_due,
+        idempotent: route.is_some_and(|r| r.idempotent),
+        reports_delivery: route.is_some_and(|r| r.reports_delivery),
+        jitter: 0.0,
+    };
+    let mut decision = decide(plan, &facts, &outcome, now);
+    // The silence was ours, not the provider's: there is nothing to wait for.
+    decision.due = decision.due.map(|_| now);
+    decision.tries = orphan.tries;
+    Ended {
+        notice: orphan.notice,
+        attempt: orphan.attempt,
+        route: orphan.route,
+        refusals: orphan.refusals,
+        outcome,
+        decision,
+    }
+}

@@ -1,0 +1,139 @@
+//! What people ask for after the fact: trying failures again, and calling a campaign off.
+
+use super::claim::summed;
+use super::{StoreError, Tx, json};
+use crate::model::notice::NoticeId;
+use crate::model::outcome::Class;
+use crate::model::time::Micros;
+use std::collections::BTreeSet;
+
+impl Tx<'_> {
+    /// Queues again up to `limit` notices that failed with this class (or are held as unknown); how many.
+    pub async fn requeue(
+        &mut self,
+        campaign: i64,
+        class: Class,
+        now: Micros,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let sql = if class == Class::Unknown {
+            "select id, state from notice
+             where campaign = $1 and state = 'unknown' and due_at is null and $2 = 'unknown' limit $3"
+        } else {
+            "select id, state from notice where campaign = $1 and state = 'failed' and reason = $2 limit $3"
+        };
+        let found: Vec<(i64, String)> = sqlx::query_as(sql)
+            .bind(campaign)
+            .bind(class.as_str())
+            .bind(limit as i64)
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
+        sqlx::query(
+            "update notice set state = 'queued', due_at = $2, first_due = $2, tries = 0, reason = null, changed_at = $2
+             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+        )
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&ids))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut changes: Vec<(String, String, i64)> =
+            found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
+        changes.push(("notice".into(), "queued".into(), found.len() as i64));
+        let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        changes.extend(self.stand(campaign, &persons, "in_flight", &["needs_human", "unreachable"]).await?);
+        self.tally(campaign, summed(changes)).await?;
+        Ok(found.len())
+    }
+
+    /// Cancels up to `limit` notices that wait; how many. Their persons are excluded, on the ground of the
+    /// cancellation, unless they were told already.
+    pub async fn cancel_waiting(&mut self, campaign: i64, now: Micros, limit: usize) -> Result<usize, StoreError> {
+        let found: Vec<(i64, String)> = sqlx::query_as(
+            "select id, state from notice
+             where campaign = $1 and due_at is not null limit $2",
+        )
+        .bind(campaign)
+        .bind(limit as i64)
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
+        if found.is_empty() {
+            return Ok(0);
+        }
+        sqlx::query(
+            "update notice set state = 'cancelled', due_at = null, changed_at = $2
+             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+        )
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&ids))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut changes: Vec<(String, String, i64)> =
+            found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
+        changes.push(("notice".into(), "cancelled".into(), found.len() as i64));
+        let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
+        self.tally(campaign, summed(changes)).await?;
+        Ok(found.len())
+    }
+
+    /// Excludes up to `limit` persons of a cancelled campaign who have no notice yet; how many.
+    pub async fn exclude_unplanned(&mut self, campaign: i64, limit: usize) -> Result<usize, StoreError> {
+        let persons: Vec<i64> = sqlx::query_scalar(
+            "select p.no from person p join campaign c on c.no = p.campaign
+             where p.campaign = $1 and p.no > c.planned and p.standing = 'in_flight' order by p.no limit $2",
+        )
+        .bind(campaign)
+        .bind(limit as i64)
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let persons: BTreeSet<i64> = persons.into_iter().collect();
+        let changes = self.stand(campaign, &persons, "excluded", &["in_flight"]).await?;
+        self.tally(campaign, summed(changes)).await?;
+        if let Some(last) = persons.last() {
+            self.set_planned(campaign, *last).await?;
+        }
+        Ok(persons.len())
+    }
+
+    /// Moves persons to a standing from one of `from`; the changes to the sums.
+    async fn stand(
+        &mut self,
+        campaign: i64,
+        persons: &BTreeSet<i64>,
+        to: &'static str,
+        from: &[&'static str],
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let rows: Vec<serde_json::Value> = persons.iter().map(|no| serde_json::json!([no])).collect();
+        let rows = json(&rows);
+        let mut changes = Vec::new();
+        for standing in from {
+            let moved = sqlx::query(
+                "update person set standing = $2 from json_each($3) as j
+                 where person.campaign = $1 and person.no = cast(j.value ->> 0 as bigint) and person.standing = $4",
+            )
+            .bind(campaign)
+            .bind(to)
+            .bind(rows.as_str())
+            .bind(*standing)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?
+            .rows_affected() as i64;
+            changes.push(("person".into(), (*standing).into(), -moved));
+            changes.push(("person".into(), to.into(), moved));
+        }
+        Ok(changes)
+    }
+}
