@@ -2,7 +2,7 @@
 
 use super::breaker::{Breaker, Leave};
 use super::limiter::{Schedule, margin};
-use super::run::Live;
+use super::live::Live;
 use super::share::{Offer, deal};
 use super::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;

@@ -7,7 +7,9 @@
 
 pub mod breaker;
 mod claim;
+mod health;
 pub mod limiter;
+mod live;
 mod record;
 mod run;
 mod share;

@@ -2,16 +2,14 @@
 
 use super::breaker::Leave;
 use super::claim::{Moment, Route, claim};
+use super::live::Live;
 use super::record::{Back, ended, orphaned};
 use super::{Carrier, Job, RoutePlan};
-use crate::model::campaign::CampaignState;
 use crate::model::channel::Channel;
-use crate::model::incident::CampaignPlan;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::time::{Micros, SECOND};
 use crate::store::record::Ended;
-use crate::store::route::RouteHealth;
 use crate::store::{Store, StoreError, Tx};
 use futures_util::FutureExt as _;
 use std::collections::{BTreeMap, HashSet};
@@ -25,8 +23,6 @@ use tokio::time::Instant;
 const BATCH: usize = 256;
 /// How long a turn waits for more outcomes while enough notices are on their way.
 const LINGER: Duration = Duration::from_millis(4);
-/// How often campaigns are asked whether they still run.
-const CONTROL: Duration = Duration::from_millis(200);
 /// Persons planned in one turn.
 const PLAN_CHUNK: i64 = 5_000;
 /// Notices of a dead worker taken up in one turn.
@@ -53,34 +49,21 @@ pub enum End {
     Stopped,
 }
 
-/// A campaign being sent.
-pub(super) struct Live {
-    pub no: i64,
-    pub plan: Arc<CampaignPlan>,
-    pub halted: Arc<AtomicBool>,
-    in_flight: usize,
-    running: bool,
-    planned: i64,
-    last_person: i64,
-    /// When each channel is worth asking again.
-    ask_at: [Micros; 3],
-}
-
 pub struct Dispatcher<C: Carrier> {
-    store: Store,
-    carrier: Arc<C>,
-    routes: Vec<Route>,
-    live: BTreeMap<i64, Live>,
+    pub(super) store: Store,
+    pub(super) carrier: Arc<C>,
+    pub(super) routes: Vec<Route>,
+    pub(super) live: BTreeMap<i64, Live>,
     back: (mpsc::UnboundedSender<Back>, mpsc::UnboundedReceiver<Back>),
     stop: watch::Receiver<bool>,
     stopping: Arc<AtomicBool>,
-    looked: Option<Instant>,
-    rated: Instant,
+    pub(super) looked: Option<Instant>,
+    pub(super) rated: Instant,
     /// Notices of a worker before this one may still stand as `sending`.
-    orphans_left: bool,
+    pub(super) orphans_left: bool,
     /// What this worker itself has on its way.
     hands: HashSet<(i64, NoticeId)>,
-    clock: fn() -> Micros,
+    pub(super) clock: fn() -> Micros,
 }
 
 impl<C: Carrier> Dispatcher<C> {
@@ -154,63 +137,6 @@ impl<C: Carrier> Dispatcher<C> {
         }
         self.tell_health(true).await?;
         Ok(End::Stopped)
-    }
-
-    /// Takes up campaigns that run, and halts those that no longer do.
-    async fn look_at_campaigns(&mut self) -> Result<(), StoreError> {
-        if self.looked.is_some_and(|at| at.elapsed() < CONTROL) {
-            return Ok(());
-        }
-        self.looked = Some(Instant::now());
-        let states: BTreeMap<i64, CampaignState> = self.store.campaign_states().await?.into_iter().collect();
-        for live in self.live.values_mut() {
-            live.running = states.get(&live.no) == Some(&CampaignState::Running);
-            live.halted.store(!live.running, Ordering::Relaxed);
-            // Others (resume, retry) may have made something due.
-            live.ask_at = [0; 3];
-        }
-        let gone: Vec<i64> = self.live.values().filter(|l| !l.running && l.in_flight == 0).map(|l| l.no).collect();
-        for no in gone {
-            self.live.remove(&no);
-            self.carrier.close(no);
-        }
-        let new = states.iter().any(|(no, s)| *s == CampaignState::Running && !self.live.contains_key(no));
-        if new || self.live.values().any(|l| l.running && l.planned < l.last_person) {
-            self.take_up().await?;
-        }
-        Ok(())
-    }
-
-    async fn take_up(&mut self) -> Result<(), StoreError> {
-        for campaign in self.store.campaigns().await? {
-            if campaign.state != CampaignState::Running {
-                continue;
-            }
-            if let Some(live) = self.live.get_mut(&campaign.no) {
-                live.last_person = campaign.last_person;
-                continue;
-            }
-            match self.carrier.open(&campaign) {
-                Ok(plan) => {
-                    let live = Live {
-                        no: campaign.no,
-                        plan,
-                        halted: Arc::new(AtomicBool::new(false)),
-                        in_flight: 0,
-                        running: true,
-                        planned: campaign.planned,
-                        last_person: campaign.last_person,
-                        ask_at: [0; 3],
-                    };
-                    self.live.insert(campaign.no, live);
-                    self.orphans_left = true;
-                }
-                Err(problem) => {
-                    tracing::error!(campaign = campaign.id, code = problem.code, "{}", problem.message);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Waits for ended attempts: long when nothing can be started, briefly when a fuller batch is worth it.
@@ -481,44 +407,6 @@ impl<C: Carrier> Dispatcher<C> {
                 Ok(!running || sums.person(crate::model::person::Standing::InFlight) == 0)
             }
         }
-    }
-
-    /// Tells the store how the routes are, when that changed or every few seconds.
-    async fn tell_health(&mut self, last: bool) -> Result<(), StoreError> {
-        let now = (self.clock)();
-        let span = self.rated.elapsed();
-        let rate_due = span >= Duration::from_secs(2) || last;
-        let mut news = Vec::new();
-        for route in &mut self.routes {
-            let (state, reason, until) = route.breaker.health(now);
-            let told = (state.to_owned(), until);
-            if rate_due {
-                route.per_second = if last { 0.0 } else { route.accepted as f64 / span.as_secs_f64() };
-                route.accepted = 0;
-            }
-            if route.told.as_ref() != Some(&told) || rate_due {
-                news.push(RouteHealth {
-                    name: route.plan.name.clone(),
-                    state: state.to_owned(),
-                    reason: reason.to_owned(),
-                    until,
-                    per_second: route.per_second,
-                    changed_at: now,
-                });
-                route.told = Some(told);
-            }
-        }
-        if rate_due {
-            self.rated = Instant::now();
-        }
-        if news.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.store.begin().await?;
-        for health in &news {
-            tx.set_route_health(health).await?;
-        }
-        tx.commit().await
     }
 }
 

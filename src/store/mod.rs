@@ -268,6 +268,10 @@ fn explain(path: &str, error: sqlx::Error) -> StoreError {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest are faults of a foreign file and read the same to a person"
+)]
 fn migration_failed(path: &str, error: sqlx::migrate::MigrateError) -> StoreError {
     use sqlx::migrate::MigrateError;
     match error {
@@ -275,8 +279,6 @@ fn migration_failed(path: &str, error: sqlx::migrate::MigrateError) -> StoreErro
             StoreError::Newer { path: path.to_owned() }
         }
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => explain(path, e),
-        // The rest are faults of a half-made or foreign file; all read the same to a person.
-        #[expect(clippy::wildcard_enum_match_arm)]
         other => {
             StoreError::Open { path: path.to_owned(), why: format!("its tables cannot be brought up to date: {other}") }
         }
