@@ -2,3 +2,4 @@
 
 pub mod model;
 pub mod providers;
+pub mod toml_file;
