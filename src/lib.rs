@@ -1,5 +1,8 @@
 //! forewarn: tells every person affected by a data breach, and keeps the record of it.
 
+pub mod config;
+pub mod incident_file;
 pub mod model;
 pub mod providers;
+pub mod secrets;
 pub mod toml_file;

@@ -194,7 +194,7 @@ impl<'d> Value<'d> {
         let written =
             self.typed("a date and time without quotes, as 2026-11-03T09:30:00+08:00", |v| v.as_datetime())?;
         let place = written.place.clone();
-        let value = written.parse("bad-time", |d| zoned(d))?;
+        let value = written.parse("bad-time", zoned)?;
         Some(Located { value, place })
     }
 
