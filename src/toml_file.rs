@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// How many errors of syntax are reported.
+const MOST_SYNTAX_ERRORS: usize = 20;
+
 /// Why a TOML file gave no value.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadTomlError {
@@ -53,7 +56,8 @@ pub fn examine<T>(
 ) -> Result<Examined<T>, Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let findings = Findings::new(file, text);
-    for error in &errors {
+    // One slip of the pen can make the parser stumble over all that follows.
+    for error in errors.iter().take(MOST_SYNTAX_ERRORS) {
         let place = Place { findings: &findings, path: String::new(), line: error.span().map(|s| findings.line(&s)) };
         place.problem("bad-toml", format!("not valid TOML: {}", error.message()));
     }
@@ -120,7 +124,7 @@ impl Place<'_> {
     /// Reports a problem here. The message reads on from the key: "must be at least 1".
     pub fn problem(&self, code: &'static str, message: impl AsRef<str>) {
         let line = self.line.map(|l| format!(" line {l}")).unwrap_or_default();
-        let key = if self.path.is_empty() { String::new() } else { format!("`{}` ", self.path) };
+        let key = if self.path.is_empty() { String::new() } else { format!("`{}` ", self.path.escape_debug()) };
         let message = format!("{}{line}: {key}{}", self.findings.file, message.as_ref());
         self.findings.problems.borrow_mut().push((self.line, Problem::new(code, &self.path, message)));
     }
@@ -429,6 +433,13 @@ mod tests {
         assert!(got.len() >= 2 && got.iter().all(|p| p.starts_with("bad-toml | f.toml line ")), "{got:?}");
         assert_eq!(check("\u{feff}[a]\nname = 'x'\n"), [""; 0], "a byte order mark is no problem");
         assert!(check("[a]\nname = 'x'\nname = 'y'\n")[0].contains("line 3"), "a key twice");
+    }
+
+    #[test]
+    fn what_a_file_says_cannot_break_the_line_of_a_message() {
+        let got = check("[a]\nname = 'x'\n\"b\\nrefused: \\u001b[2J\" = 1\n[[part]]\ncolour = \"\\u001b\\n\"\n");
+        assert_eq!(got.len(), 2);
+        assert!(got.iter().all(|p| !p.contains(char::is_control)), "{got:?}");
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::secrets::{ReadableByOthers, SecretRef};
 use secrecy::ExposeSecret;
 use std::path::Path;
 
-/// Settings of the built-in adapters that name a place on this machine: relative to the config file like all paths.
-const PATHS: [(&str, &str); 4] =
-    [("sandbox", "dir"), ("sandbox", "folder"), ("call-sheet", "dir"), ("call-sheet", "folder")];
+/// Whether a setting names a place on this machine: relative to the config file, as all paths in it are.
+fn is_path(provider: &str, name: &str) -> bool {
+    name == "ca_file" || (name == "dir" && ["sandbox", "call-sheet"].contains(&provider))
+}
 
 impl Config {
     /// The settings of one of its routes, or what is wrong with every reference that could not be resolved.
@@ -20,8 +21,11 @@ impl Config {
         for raw in &route.settings {
             match SecretRef::parse(&raw.value, folder) {
                 None => {
-                    let is_path = PATHS.contains(&(route.provider.as_str(), raw.name.as_str()));
-                    let value = if is_path { folder.join(&raw.value).display().to_string() } else { raw.value.clone() };
+                    let value = if is_path(&route.provider, &raw.name) && !raw.value.is_empty() {
+                        folder.join(&raw.value).display().to_string()
+                    } else {
+                        raw.value.clone()
+                    };
                     settings.insert(&raw.name, Setting::clear(value));
                 }
                 Some(reference) => match reference.resolve(ReadableByOthers::Warn) {

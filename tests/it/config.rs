@@ -151,6 +151,26 @@ fn settings_come_with_their_references_resolved() {
 }
 
 #[test]
+fn places_in_settings_are_relative_to_the_file() {
+    use forewarn::providers::settings::{SettingDecl, SettingKind};
+    let route = |provider: &str| {
+        let config = with(&format!(
+            "[[route]]\nname='a'\nchannel='phone'\nprovider='{provider}'\n\
+             settings={{ dir='out', ca_file='/etc/ca.pem', from='out' }}\n"
+        ));
+        let config = config.expect("valid");
+        let settings = config.settings(&config.routes[0]).expect("nothing to resolve");
+        let names = ["dir", "ca_file", "from"];
+        let declared = settings.declared(&names.map(|n| SettingDecl::required(n, SettingKind::Text)), "a");
+        let declared = declared.expect("as declared");
+        names.map(|name| declared.text(name).unwrap_or_default().to_owned())
+    };
+    assert_eq!(route("sandbox"), ["conf/out", "/etc/ca.pem", "out"]);
+    assert_eq!(route("call-sheet"), ["conf/out", "/etc/ca.pem", "out"]);
+    assert_eq!(route("webhook"), ["out", "/etc/ca.pem", "out"], "a definition may mean something else by `dir`");
+}
+
+#[test]
 fn the_flag_comes_before_the_variable_and_the_variable_before_the_folder() {
     let (a, b) = (Path::new("a.toml"), Path::new("b.toml"));
     assert_eq!(config::find(Some(a), Some(b)), a);
