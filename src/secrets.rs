@@ -38,7 +38,7 @@ pub enum SecretError {
     NotTextVariable { name: String },
     #[error("there is no file {}; create it, or correct the path", path.display())]
     NoFile { path: PathBuf },
-    #[error("cannot read {}; give the user that runs forewarn the right to read it", path.display())]
+    #[error("cannot read {}: {source}; give the user that runs forewarn the right to read it", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{} may be read by others (mode {mode:03o}); run: chmod 600 {}", path.display(), path.display())]
     TooOpen { path: PathBuf, mode: u32 },

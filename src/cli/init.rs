@@ -35,7 +35,11 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Result<(), Failure> {
     }
     fs_err::create_dir_all(&args.dir)?;
     write_new(&key, fresh_key()?.as_bytes())?;
-    write_new(&config, STARTER.as_bytes())?;
+    if let Err(failure) = write_new(&config, STARTER.as_bytes()) {
+        // Half an installation would be in the way of the next try; nothing uses the new key yet.
+        fs_err::remove_file(&key)?;
+        return Err(failure);
+    }
     context.printer.object(&json!({ "config": config, "master_key": key }))?;
     context.printer.line(format_args!(
         "made {} and {}\nKeep a copy of {KEY_FILE} away from the database: without it nobody can read what is stored.\n\
@@ -69,6 +73,9 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     #[cfg(unix)]
     fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    file.write_all(content)?;
-    Ok(file.sync_all()?)
+    if let Err(error) = file.write_all(content).and_then(|()| file.sync_all()) {
+        fs_err::remove_file(path)?;
+        return Err(error.into());
+    }
+    Ok(())
 }

@@ -109,13 +109,23 @@ impl Progress {
     /// Says how far the work is.
     pub fn set(&mut self, done: u64) {
         self.bar.set_position(done);
-        if self.printer.bars.is_hidden() && self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            match self.total {
-                Some(total) => self.printer.note(format_args!("{}: {done} of {total}", self.what)),
-                None => self.printer.note(format_args!("{}: {done}", self.what)),
-            }
+        if self.printer.bars.is_hidden()
+            && let Some(line) = self.line_if_due(done, Instant::now())
+        {
+            self.printer.note(line);
         }
+    }
+
+    /// The line to tell, once in [`TELL_EVERY`].
+    fn line_if_due(&mut self, done: u64, now: Instant) -> Option<String> {
+        if now.duration_since(self.told) < TELL_EVERY {
+            return None;
+        }
+        self.told = now;
+        Some(match self.total {
+            Some(total) => format!("{}: {done} of {total}", self.what),
+            None => format!("{}: {done}", self.what),
+        })
     }
 
     /// Corrects what the work counts up to.
@@ -142,5 +152,22 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().lock().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_terminal_progress_is_a_line_a_minute() {
+        let mut progress = Printer::new(false).progress("reading rows", Some(300));
+        let start = progress.told;
+        let told: Vec<String> =
+            (0..300).filter_map(|s| progress.line_if_due(s, start + Duration::from_secs(s))).collect();
+        assert_eq!(told, [60, 120, 180, 240].map(|s| format!("reading rows: {s} of 300")));
+        let mut unknown = Printer::new(true).progress("reading rows", None);
+        let later = unknown.told + TELL_EVERY;
+        assert_eq!(unknown.line_if_due(7, later).as_deref(), Some("reading rows: 7"));
     }
 }

@@ -64,6 +64,9 @@ const CONFINED: [(&str, &[&str], &[&str], &str); 5] = [
 /// A file longer than this lacks a room.
 const LONGEST_FILE: usize = 500;
 
+/// A function longer than this does more than one thing.
+const LONGEST_FUNCTION: usize = 60;
+
 /// One source file as the checkers see it.
 struct Source {
     /// From the root of the repository, with `/`.
@@ -225,6 +228,39 @@ fn length_violations(source: &Source) -> Vec<String> {
     Vec::new()
 }
 
+/// Functions by the layout that rustfmt gives them: the closing brace stands where the line of `fn` began.
+fn function_violations(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for (number, line) in source.code() {
+        let indent = line.len() - line.trim_start().len();
+        let starts = starts_function(line.trim_start());
+        if starts && !line.ends_with(['}', ';']) {
+            open.push((indent, number));
+        } else if line.trim_end() == format!("{}}}", " ".repeat(indent))
+            && let Some((_, start)) = open.pop_if(|(at, _)| *at == indent)
+        {
+            let length = number - start + 1;
+            if length > LONGEST_FUNCTION {
+                found.push(format!("{}:{start}: a function of {length} lines", source.path));
+            }
+        }
+    }
+    found
+}
+
+/// Whether the line begins a function, after its visibility and qualifiers.
+fn starts_function(line: &str) -> bool {
+    let mut rest = match line.strip_prefix("pub(") {
+        Some(restricted) => restricted.split_once(") ").map_or("", |(_, rest)| rest),
+        None => line.strip_prefix("pub ").unwrap_or(line),
+    };
+    for word in ["const ", "async "] {
+        rest = rest.strip_prefix(word).unwrap_or(rest);
+    }
+    rest.starts_with("fn ")
+}
+
 /// Every module begins by saying what it is for.
 fn opening_violations(source: &Source) -> Vec<String> {
     if source.text.starts_with("//! ") {
@@ -253,6 +289,11 @@ fn sql_personal_data_secrets_and_printing_stay_in_their_places() {
 #[test]
 fn no_file_is_longer_than_it_should_be() {
     check(&["src", "tests", "benches", "examples"], length_violations);
+}
+
+#[test]
+fn no_function_is_longer_than_it_should_be() {
+    check(&["src"], function_violations);
 }
 
 #[test]
@@ -316,5 +357,18 @@ fn the_other_checkers_see_bad_samples() {
     }
     assert_eq!(length_violations(&sample("src/a.rs", &"x\n".repeat(500))).len(), 0);
     assert_eq!(length_violations(&sample("src/a.rs", &"x\n".repeat(501))).len(), 1);
+    for (head, lines, want) in [
+        ("fn long() {", 59, 1),
+        ("pub(super) async fn long(", 59, 1),
+        ("pub const fn long<T>(a: T) -> T {", 59, 1),
+        ("fn short() {", 58, 0),
+        ("struct NoFunction {", 99, 0),
+        ("fn declared(&self);", 99, 0),
+    ] {
+        let text = format!("{head}\n{}}}\n", "    x;\n".repeat(lines));
+        assert_eq!(function_violations(&sample("src/a.rs", &text)).len(), want, "{head}");
+        let inside = format!("impl X {{\n{}}}\n", text.lines().map(|l| format!("    {l}\n")).collect::<String>());
+        assert_eq!(function_violations(&sample("src/a.rs", &inside)).len(), want, "impl {head}");
+    }
     assert_eq!(opening_violations(&sample("src/a.rs", "use x;\n")).len(), 1);
 }
