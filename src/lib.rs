@@ -1,7 +1,12 @@
 //! forewarn: tells every person affected by a data breach, and keeps the record of it.
 
+pub mod cli;
+pub mod config;
 pub mod dispatch;
+pub mod incident_file;
 pub mod model;
 pub mod providers;
+pub mod secrets;
 pub mod store;
+pub mod toml_file;
 pub mod vault;

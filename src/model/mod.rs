@@ -6,6 +6,7 @@ pub mod contact;
 pub mod decide;
 pub mod incident;
 pub mod ladder;
+pub mod nearest;
 pub mod notice;
 pub mod outcome;
 pub mod person;

@@ -7,6 +7,8 @@ pub struct Problem {
     pub row: Option<u64>,
     /// The field (`email`, `phone`, `ref`, ...) or key that is meant, or empty.
     pub field: String,
+    /// The route that is meant, when one is.
+    pub route: Option<String>,
     /// A stable word that scripts may match: `bad-email`, `no-contact`, `ragged-row`.
     pub code: &'static str,
     /// What happened and what to do next.
@@ -15,12 +17,18 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Problem {
-        Problem { row: None, field: field.into(), code, message: message.into() }
+        Problem { row: None, field: field.into(), route: None, code, message: message.into() }
     }
 
     #[must_use]
     pub fn at_row(mut self, row: u64) -> Problem {
         self.row = Some(row);
+        self
+    }
+
+    #[must_use]
+    pub fn on_route(mut self, route: impl Into<String>) -> Problem {
+        self.route = Some(route.into());
         self
     }
 }

@@ -1,0 +1,23 @@
+//! `forewarn campaign retry ID --reason-class CLASS`: queues again what failed for that reason, and only that.
+
+use crate::model::outcome::Class;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// Queue again the notices that failed for one class of reason
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// The campaign
+    #[arg(value_name = "ID")]
+    pub campaign: String,
+    /// The class of the failures
+    #[arg(long, value_name = "CLASS", value_parser = failure_class())]
+    pub reason_class: Class,
+}
+
+/// The classes a notice can have failed with; an accepted or unsent one did not fail.
+fn failure_class() -> impl TypedValueParser<Value = Class> {
+    let failures = Class::ALL.into_iter().filter(|c| !matches!(c, Class::Accepted | Class::NotSent));
+    PossibleValuesParser::new(failures.map(Class::as_str).collect::<Vec<_>>())
+        .try_map(|name| Class::parse(&name).ok_or("is no class"))
+}

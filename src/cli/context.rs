@@ -1,0 +1,44 @@
+//! What every verb gets beside its arguments: where to print, and the files that were named.
+
+use super::failure::Failure;
+use super::output::Printer;
+use crate::config::{self, Config};
+use crate::incident_file;
+use crate::model::incident::Incident;
+use crate::model::time::Micros;
+use std::path::{Path, PathBuf};
+
+/// The surroundings of one command.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub printer: Printer,
+    config_flag: Option<PathBuf>,
+}
+
+impl Context {
+    pub fn new(config_flag: Option<PathBuf>, printer: Printer) -> Context {
+        Context { printer, config_flag }
+    }
+
+    /// The configuration, checked.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let variable = std::env::var_os(config::VARIABLE).map(PathBuf::from);
+        Ok(config::load(&config::find(self.config_flag.as_deref(), variable.as_deref()))?)
+    }
+
+    /// An incident file, checked.
+    pub fn incident(&self, file: &Path) -> Result<Incident, Failure> {
+        Ok(incident_file::load(file, self.now())?)
+    }
+
+    /// Runs asynchronous work to its end on a runtime of its own.
+    pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(work)
+    }
+
+    /// The time of this machine; the only clock that verbs hand to the core.
+    pub fn now(&self) -> Micros {
+        jiff::Timestamp::now().as_microsecond()
+    }
+}

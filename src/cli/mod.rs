@@ -1,0 +1,191 @@
+//! The command line: one file per verb, each with its arguments and its `run`.
+//!
+//! Data goes to stdout and only through [`output::Printer`]; progress and logs go to stderr. With `--json` a command
+//! prints one JSON object. Exit codes: 0 done, 1 fault, 2 usage, 3 refused by a check. A verb that does not work yet
+//! is not in the tree, so `--help` never promises more than there is.
+
+mod completions;
+mod context;
+mod failure;
+mod init;
+mod logging;
+pub mod output;
+
+pub mod campaign;
+pub mod campaign_approve;
+pub mod campaign_calls;
+pub mod campaign_cancel;
+pub mod campaign_create;
+pub mod campaign_list;
+pub mod campaign_log;
+pub mod campaign_pause;
+pub mod campaign_preview;
+pub mod campaign_resume;
+pub mod campaign_retry;
+pub mod campaign_show;
+pub mod campaign_start;
+pub mod campaign_status;
+pub mod check;
+pub mod demo;
+pub mod doctor;
+pub mod provider;
+pub mod worker;
+
+pub use context::Context;
+pub use failure::Failure;
+
+use clap::{Parser, Subcommand};
+use output::Printer;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Tells every person affected by a data breach, by email, SMS or telephone, and keeps the record of it.
+#[derive(Parser, Debug)]
+#[command(name = "forewarn", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Global {
+    /// The configuration [default: what FOREWARN_CONFIG names, else ./config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The verbs that work.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    // The arguments of the verbs below are defined in their files; each joins the tree with its `run`.
+    //   Demo(demo::DemoArgs), Check(check::CheckArgs), Worker(worker::WorkerArgs), Doctor(doctor::DoctorArgs),
+    //   #[command(subcommand)] Campaign(campaign::CampaignCommand),
+    //   #[command(subcommand)] Provider(provider::ProviderCommand),
+    Init(init::InitArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs one command line and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(answer) => return failure::usage_answer(&answer),
+    };
+    let printer = Printer::new(cli.global.json);
+    logging::start(&printer);
+    // One TLS provider for everything; `Err` only says that somebody installed it before us.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed before");
+    }
+    let context = Context::new(cli.global.config, printer);
+    match run(cli.command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&context.printer),
+    }
+}
+
+fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::run(&args, context),
+        Command::Completions(args) => completions::run(&args, context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The whole tree of this version: what [`Command`] becomes when every verb works.
+    #[derive(Parser, Debug)]
+    struct Whole {
+        #[command(flatten)]
+        global: Global,
+        #[command(subcommand)]
+        command: WholeCommand,
+    }
+
+    #[derive(Subcommand, Debug)]
+    enum WholeCommand {
+        Demo(demo::DemoArgs),
+        Init(init::InitArgs),
+        Check(check::CheckArgs),
+        #[command(subcommand)]
+        Campaign(campaign::CampaignCommand),
+        Worker(worker::WorkerArgs),
+        #[command(subcommand)]
+        Provider(provider::ProviderCommand),
+        Doctor(doctor::DoctorArgs),
+        Completions(completions::CompletionsArgs),
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+        Whole::command().debug_assert();
+    }
+
+    #[test]
+    fn command_lines_that_scripts_use_are_understood() {
+        for line in [
+            "demo --dir d --no-serve",
+            "init --dir d",
+            "check i.toml --rejects r.csv --rows rows.jsonl",
+            "campaign create i.toml",
+            "campaign create i.toml --by alice --rejects r.csv",
+            "campaign list --json",
+            "campaign show c",
+            "campaign preview c --ref R --channel sms --out d",
+            "campaign approve c --by bob",
+            "campaign start c --wait",
+            "campaign pause c --reason why",
+            "campaign resume c",
+            "campaign cancel c --reason why",
+            "campaign status c --watch",
+            "campaign log c --format csv --out f --reveal",
+            "campaign log c",
+            "campaign retry c --reason-class route-broken",
+            "campaign calls c --export d",
+            "campaign calls c --import f.csv",
+            "worker --once --config x.toml",
+            "provider list",
+            "provider show smtp",
+            "provider test relay --to a@example.com",
+            "doctor --json",
+            "completions fish",
+        ] {
+            let words = std::iter::once("forewarn").chain(line.split(' '));
+            assert!(Whole::try_parse_from(words.clone()).is_ok(), "{line}");
+            let broken = words.chain(std::iter::once("--no-such-flag"));
+            assert_eq!(Whole::try_parse_from(broken).map_err(|e| e.exit_code()).err(), Some(2), "{line}");
+        }
+    }
+
+    #[test]
+    fn command_lines_that_lack_something_are_refused() {
+        for line in [
+            "campaign approve c",
+            "campaign pause c",
+            "campaign cancel c",
+            "campaign retry c",
+            "campaign retry c --reason-class rout-broken",
+            "campaign retry c --reason-class accepted",
+            "campaign preview c --channel post",
+            "campaign log c --format xml",
+            "campaign calls c",
+            "campaign calls c --export d --import f.csv",
+            "provider test relay",
+            "campaign pause c --reason=",
+        ] {
+            let words = std::iter::once("forewarn").chain(line.split(' '));
+            assert!(Whole::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The one integration-test binary: a module per story.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "what tests share may fail a test")]
+
+mod cli;
+mod config;
+mod incident_file;
+mod rules;
