@@ -1,5 +1,7 @@
 //! Adapters: how a notice leaves the house. A new provider is a file in `providers/`, not code here.
 
+pub mod settings;
+
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
