@@ -74,11 +74,13 @@ pub struct SettingDecl {
     pub default: Option<String>,
     /// The whole value must match it; for texts and secrets.
     pub pattern: Option<regex::Regex>,
+    /// What it is for, said when it is missing.
+    pub about: String,
 }
 
 impl SettingDecl {
     pub fn optional(name: &str, kind: SettingKind) -> SettingDecl {
-        SettingDecl { name: name.to_owned(), kind, required: false, default: None, pattern: None }
+        SettingDecl { name: name.to_owned(), kind, required: false, default: None, pattern: None, about: String::new() }
     }
 
     pub fn required(name: &str, kind: SettingKind) -> SettingDecl {
@@ -136,6 +138,15 @@ impl Declared {
         self.text(name)?.parse().ok()
     }
 
+    /// Gives `name` the value of `from` where it has none of its own.
+    pub fn inherit(&mut self, name: &str, from: &str) {
+        if !self.0.contains_key(name)
+            && let Some(setting) = self.0.get(from).cloned()
+        {
+            self.0.insert(name.to_owned(), setting);
+        }
+    }
+
     /// Every name with its value as text, secrets included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, setting)| (name.as_str(), setting.value.expose_secret()))
@@ -149,6 +160,11 @@ impl Settings {
 
     pub fn insert(&mut self, name: impl Into<String>, setting: Setting) {
         self.0.insert(name.into(), setting);
+    }
+
+    /// Takes over everything that `over` sets.
+    pub fn merge(&mut self, over: Settings) {
+        self.0.extend(over.0);
     }
 
     /// The builder's form of [`Settings::insert`] for a value written in clear.
@@ -190,7 +206,10 @@ impl Settings {
         let name = &declaration.name;
         let Some(setting) = self.0.get(name) else {
             if declaration.required && declaration.default.is_none() {
-                let message = format!("route `{route}`: the setting `{name}` is missing: {}", declaration.kind.described());
+                let about =
+                    if declaration.about.is_empty() { String::new() } else { format!(" ({})", declaration.about) };
+                let kind = declaration.kind.described();
+                let message = format!("route `{route}`: the setting `{name}` is missing: {kind}{about}");
                 return Err(Problem::new("missing-setting", name, message));
             }
             return Ok(declaration.default.clone().map(Setting::clear));
@@ -249,7 +268,10 @@ mod tests {
             SettingDecl::with_default("port", SettingKind::Integer, "25"),
             SettingDecl::optional("password", SettingKind::Secret),
             SettingDecl::optional("base_url", SettingKind::Url),
-            SettingDecl { pattern: regex::Regex::new("^AC[0-9]+$").ok(), ..SettingDecl::optional("account", SettingKind::Text) },
+            SettingDecl {
+                pattern: regex::Regex::new("^AC[0-9]+$").ok(),
+                ..SettingDecl::optional("account", SettingKind::Text)
+            },
         ]
     }
 
