@@ -56,7 +56,7 @@ impl Sandbox {
         let fault = self.fault(draw);
         let arrives = match fault {
             None => true,
-            Some(class) => class == Class::Unknown && draw % 2 == 0,
+            Some(class) => class == Class::Unknown && draw.is_multiple_of(2),
         };
         let file = arrives.then(|| self.file(out));
         if let Err(shut) = gate.open().await {

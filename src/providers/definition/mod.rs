@@ -103,3 +103,6 @@ impl Definition {
         Ok(declared)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,11 @@ impl Statuses {
         STATUSES.clone().all(|status| self.contains(status))
     }
 
+    /// True when it takes anything but 2xx.
+    pub fn beyond_success(&self) -> bool {
+        self.0.iter().any(|range| *range.end() > 299)
+    }
+
     fn iter(&self) -> impl Iterator<Item = u16> {
         STATUSES.clone().filter(|status| self.contains(*status))
     }

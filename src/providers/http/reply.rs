@@ -3,7 +3,7 @@
 //! What failed before the request was written is `temporary`; what broke after it is `unknown`, because the provider
 //! may have taken the message. Nothing of a body reaches the outcome except the places that the definition names.
 
-use super::super::definition::rule::{Reply, Rule};
+use super::super::definition::rule::{Place, Reply, Rule};
 use super::values::Values;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::redact::redact;
@@ -28,10 +28,10 @@ pub fn classify(rules: &[Rule], reply: &Reply<'_>, values: &Values<'_>) -> (Outc
     let Some((index, rule)) = matched else {
         return (Outcome::new(Class::Unknown, reply.status.to_string(), &not_understood(reply)), None);
     };
-    let read = |place: &Option<super::super::definition::rule::Place>| place.as_ref().and_then(|p| p.read(reply));
+    let read = |place: &Option<Place>| place.as_ref().and_then(|p| p.read(reply));
     let code = read(&rule.code).map_or_else(|| reply.status.to_string(), |code| word(&code, values));
     let text = match read(&rule.said) {
-        Some(said) => hide(&said, values),
+        Some(said) => hide(&said, values.hidden()),
         None if nobody_knows_it => not_understood(reply),
         None => String::new(),
     };
@@ -59,16 +59,16 @@ fn not_understood(reply: &Reply<'_>) -> String {
 
 /// A provider's word, short, on one line, with nothing personal or secret in it.
 fn word(text: &str, values: &Values<'_>) -> String {
-    let hidden = hide(text, values);
+    let hidden = hide(text, values.secret());
     // A message id may be a long number: redact would mask it, so only addresses are looked for.
     let shown = if hidden.contains('@') { redact(&hidden) } else { hidden };
     shown.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect()
 }
 
 /// Providers repeat what they were given: the address, the name, now and then the password.
-fn hide(text: &str, values: &Values<'_>) -> String {
+fn hide<'a>(text: &str, hidden: impl Iterator<Item = &'a str>) -> String {
     let long_enough = |hidden: &&str| hidden.chars().count() >= 3;
-    values.hidden().filter(long_enough).fold(text.to_owned(), |text, hidden| text.replace(hidden, "‹hidden›"))
+    hidden.filter(long_enough).fold(text.to_owned(), |text, hidden| text.replace(hidden, "‹hidden›"))
 }
 
 /// Seconds or an HTTP date (RFC 9110, 10.2.3), as a wait from `now`.

@@ -60,15 +60,20 @@ impl<'a> Values<'a> {
         leaf.render_with(|name| self.of(name), str::to_owned)
     }
 
-    /// What must never come back in an outcome: this person's data and this route's secrets.
-    pub fn hidden(&self) -> impl Iterator<Item = &'a str> {
+    /// What must never come back in a code or an id: the route's secrets and the person's address.
+    pub fn secret(&self) -> impl Iterator<Item = &'a str> {
         let settings = self.settings;
         let secrets = self.declarations.iter().filter(|d| d.kind == SettingKind::Secret);
         let secrets = secrets.filter_map(move |d| settings.text(&d.name));
-        let personal = self.out.into_iter().flat_map(|out| {
-            [out.to.reveal(), out.to.reveal().trim_start_matches('+'), out.name.reveal(), out.reference.reveal()]
-        });
-        secrets.chain(personal)
+        let address = self.out.map(|out| out.to.reveal());
+        secrets.chain(address).chain(address.map(|to| to.trim_start_matches('+')))
+    }
+
+    /// What must never come back in words: also the person's name and reference. They are short and may stand by
+    /// chance inside an id, so ids are not searched for them.
+    pub fn hidden(&self) -> impl Iterator<Item = &'a str> {
+        let personal = self.out.into_iter().flat_map(|out| [out.name.reveal(), out.reference.reveal()]);
+        self.secret().chain(personal)
     }
 }
 
