@@ -123,3 +123,11 @@ fn every_problem_of_a_file_is_said_at_once() {
     let text = GOOD.replace("{{text}}", "{{txet}}").replace("\"acme\"", "\"x\"").replace("POST", "DELETE");
     assert_eq!(problems(&text).lines().count(), 3, "{}", problems(&text));
 }
+
+#[test]
+fn the_definition_that_explains_the_language_is_valid() {
+    let page = include_str!("../../../providers/README.md");
+    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
+    let definition = compile("acme-sms", "README.md", block).expect("valid");
+    assert!(definition.probe.is_some() && definition.examples.len() == 1);
+}

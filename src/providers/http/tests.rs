@@ -197,3 +197,44 @@ fn abilities_follow_the_definition_and_the_route() {
         assert_eq!(http.abilities(), Abilities { idempotent, reports_delivery: false });
     }
 }
+
+#[tokio::test]
+async fn the_routes_own_authority_is_trusted_and_no_other() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = key.cert.der().clone();
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).expect("a key");
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], private)
+        .expect("a server");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut buffer = [0u8; 4096];
+            let read = stream.read(&mut buffer).await.unwrap_or(0);
+            assert!(read > 0);
+            let sent = stream.write_all(reply("204 No Content", "", "").as_bytes()).await;
+            sent.and(stream.shutdown().await).expect("answered");
+        }
+    });
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("ca.pem");
+    fs_err::write(&file, key.cert.pem()).expect("written");
+    let catalogue = Catalogue::load(None).expect("valid");
+    let definition = &catalogue.get("webhook").expect("built in").definition;
+    let settings = Settings::new().with("base_url", format!("https://localhost:{port}/in"));
+    let out = sample(Channel::Sms, "hello");
+    for (settings, class) in
+        [(settings.clone(), Class::Temporary), (settings.with("ca_file", file.display()), Class::Accepted)]
+    {
+        let http = Http::build("bridge", Channel::Sms, &settings, 1, Arc::clone(definition)).expect("valid");
+        let outcome = http.send(&out, &Gate::default()).await;
+        assert_eq!(outcome.class, class, "{}", outcome.text);
+    }
+}
