@@ -4,6 +4,7 @@ pub mod campaign;
 pub mod channel;
 pub mod contact;
 pub mod decide;
+pub mod disposition;
 pub mod incident;
 pub mod ladder;
 pub mod nearest;

@@ -1,5 +1,13 @@
 //! Adapters: how a notice leaves the house. A new provider is a file in `providers/`, not code here.
 
+pub mod adapter;
+pub mod call_sheet;
+pub mod catalogue;
+pub mod definition;
+pub mod examples;
+pub mod http;
+pub mod private_file;
+pub mod sandbox;
 pub mod settings;
 
 use crate::model::channel::Channel;
@@ -10,6 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The adapters of the program itself; every other provider is a definition.
+pub const NATIVE: [&str; 3] = ["smtp", "call-sheet", "sandbox"];
 
 /// One notice on its way to a provider.
 #[derive(Clone, Debug)]

@@ -1,0 +1,160 @@
+//! A route's adapter: a closed set of engines, one of which runs every definition.
+
+use super::call_sheet::CallSheet;
+use super::catalogue::Catalogue;
+use super::http::Http;
+use super::sandbox::Sandbox;
+use super::settings::{Settings, did_you_mean};
+use super::{Abilities, Gate, NATIVE, Outgoing};
+use crate::model::channel::Channel;
+use crate::model::outcome::Outcome;
+use crate::model::problem::Problem;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub enum Adapter {
+    Http(Box<Http>),
+    CallSheet(CallSheet),
+    Sandbox(Sandbox),
+}
+
+impl Adapter {
+    /// The adapter of a route, or everything that is wrong with its settings. Nothing is connected yet.
+    pub fn build(
+        route: &str,
+        provider: &str,
+        channel: Channel,
+        settings: &Settings,
+        concurrency: usize,
+        catalogue: &Catalogue,
+    ) -> Result<Adapter, Vec<Problem>> {
+        match provider {
+            "call-sheet" => CallSheet::build(route, channel, settings).map(Adapter::CallSheet),
+            "sandbox" => Sandbox::build(route, channel, settings).map(Adapter::Sandbox),
+            name => {
+                let Some(entry) = catalogue.get(name) else { return Err(vec![unknown(route, name, catalogue)]) };
+                let http = Http::build(route, channel, settings, concurrency, Arc::clone(&entry.definition))?;
+                Ok(Adapter::Http(Box::new(http)))
+            }
+        }
+    }
+
+    /// Hands the notice over, through the gate. Whatever a provider can say is an outcome, never an error.
+    pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
+        match self {
+            Adapter::Http(http) => http.send(out, gate).await,
+            Adapter::CallSheet(sheet) => sheet.send(out, gate).await,
+            Adapter::Sandbox(sandbox) => sandbox.send(out, gate).await,
+        }
+    }
+
+    pub fn abilities(&self) -> Abilities {
+        match self {
+            Adapter::Http(http) => http.abilities(),
+            Adapter::CallSheet(sheet) => sheet.abilities(),
+            Adapter::Sandbox(sandbox) => sandbox.abilities(),
+        }
+    }
+
+    /// Whether the route would work, found out without sending anything: a sentence for the operator either way.
+    pub async fn check(&self) -> Result<String, Problem> {
+        match self {
+            Adapter::Http(http) => http.check().await,
+            Adapter::CallSheet(sheet) => sheet.check().await,
+            Adapter::Sandbox(sandbox) => sandbox.check().await,
+        }
+    }
+
+    /// Says goodbye to the provider where its protocol has a word for it. Call it once nothing is on the wire.
+    pub async fn close(&self) {
+        match self {
+            Adapter::Http(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => {}
+        }
+    }
+}
+
+fn unknown(route: &str, name: &str, catalogue: &Catalogue) -> Problem {
+    let hint = did_you_mean(name, catalogue.names().chain(NATIVE));
+    Problem::new("unknown-provider", "provider", format!("route `{route}`: no provider is called `{name}`{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::examples::sample;
+    use std::path::Path;
+
+    const MINE: &str = r#"
+name = "mine"
+channels = ["email"]
+docs = "https://example.com"
+[settings]
+base_url = { kind = "url" }
+[send]
+method = "POST"
+url = "{{settings.base_url}}"
+[[send.rule]]
+status = "*"
+outcome = "unknown"
+"#;
+
+    fn overlay(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Catalogue, Vec<Problem>>) {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (name, text) in files {
+            fs_err::write(directory.path().join(name), text).expect("written");
+        }
+        let catalogue = Catalogue::load(Some(directory.path()));
+        (directory, catalogue)
+    }
+
+    #[test]
+    fn a_directory_adds_and_replaces_definitions() {
+        let built_in = Catalogue::load(None).expect("valid");
+        let kannel = built_in.get("kannel").expect("built in");
+        let changed = kannel.text.replace("20s", "21s");
+        let (_directory, catalogue) = overlay(&[("mine.toml", MINE), ("kannel.toml", &changed), ("README.md", "x")]);
+        let catalogue = catalogue.expect("valid");
+        assert_eq!(catalogue.names().collect::<Vec<_>>(), ["kannel", "mine", "twilio-sms", "webhook"]);
+        let replaced = catalogue.get("kannel").expect("there");
+        assert!(replaced.digest != kannel.digest && replaced.digest.len() == 64);
+        assert!(replaced.origin.ends_with("kannel.toml") && kannel.origin == "built in");
+        assert_eq!(replaced.definition.send.timeout.as_secs(), 21);
+    }
+
+    #[test]
+    fn bad_files_are_named_and_the_adapters_of_the_program_cannot_be_replaced() {
+        let (_directory, catalogue) = overlay(&[("mine.toml", "name = 1"), ("smtp.toml", MINE), ("other.toml", MINE)]);
+        let mut fields: Vec<String> = catalogue.expect_err("bad").into_iter().map(|p| p.message).collect();
+        fields.sort();
+        for (message, part) in fields.iter().zip(["mine.toml, line 1", "other.toml, name", "smtp.toml: `smtp` is"]) {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(fields.len(), 3);
+        let missing = Catalogue::load(Some(Path::new("no/such/directory"))).expect_err("missing");
+        assert_eq!(missing[0].code, "unreadable");
+    }
+
+    #[tokio::test]
+    async fn a_route_gets_the_adapter_its_provider_names() {
+        let catalogue = Catalogue::load(None).expect("valid");
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = Settings::new().with("dir", directory.path().display());
+        let build = |provider: &str, channel| Adapter::build("r", provider, channel, &settings, 1, &catalogue);
+        let sandbox = build("sandbox", Channel::Sms).expect("valid");
+        let outcome = sandbox.send(&sample(Channel::Sms, "hello"), &Gate::default()).await;
+        assert_eq!(outcome.class, crate::model::outcome::Class::Accepted);
+        assert!(sandbox.check().await.is_ok() && !sandbox.abilities().idempotent);
+        assert!(build("call-sheet", Channel::Phone).expect("valid").abilities().idempotent);
+        for (provider, channel, codes) in [
+            ("kanel", Channel::Sms, vec!["unknown-provider"]),
+            ("call-sheet", Channel::Email, vec!["wrong-channel"]),
+            ("twilio-sms", Channel::Email, vec!["wrong-channel"]),
+            ("webhook", Channel::Email, vec!["unknown-setting", "missing-setting"]),
+        ] {
+            let problems = build(provider, channel).expect_err(provider);
+            assert_eq!(problems.iter().map(|p| p.code).collect::<Vec<_>>(), codes, "{provider}");
+        }
+        let problems = build("kanel", Channel::Sms).expect_err("unknown");
+        assert!(problems[0].message.contains("did you mean `kannel`?"));
+    }
+}

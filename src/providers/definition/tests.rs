@@ -1,0 +1,133 @@
+//! Definitions that must be refused, each with words that say why.
+
+use super::check::compile;
+
+const GOOD: &str = r#"
+name = "acme"
+channels = ["sms"]
+docs = "https://example.com/api"
+[settings]
+base_url = { kind = "url", default = "https://api.example.com" }
+token = { kind = "secret" }
+sender = { kind = "text", default_from = "region", pattern = "^[a-z]+$" }
+region = { kind = "text" }
+[send]
+method = "POST"
+url = "{{settings.base_url}}/v1/{{settings.region}}/send"
+auth = { bearer = "token" }
+json = { to = "{{to}}", parts = ["{{text}}", 1, true], "from?" = "{{settings.sender}}" }
+[[send.rule]]
+status = "201"
+outcome = "accepted"
+message_id = "header:X-Id"
+[[send.rule]]
+status = "400"
+json = { "/error/code" = [1, 2] }
+outcome = "bad-address"
+wait = "5m"
+[[send.rule]]
+status = "*"
+outcome = "unknown"
+"#;
+
+const CATCH_ALL: &str = "[[send.rule]]\nstatus = \"*\"\noutcome = \"unknown\"\n";
+
+/// What is replaced in [`GOOD`], by what, and words of the problem that must be found.
+const BAD: [(&str, &str, &str); 37] = [
+    ("name = \"acme\"", "name = \"other\"", "name: is `other`, but the file is called `acme.toml`"),
+    ("docs = \"https", "docs = \"http", "docs: must be the https:// address"),
+    ("docs =", "dosc =", "line 4: there is no key or word `dosc` here; did you mean `docs`?"),
+    ("status = \"201\"", "statsu = \"201\"", "line 16: there is no key or word `statsu` here; did you mean `status`?"),
+    ("kind = \"secret\"", "kind = \"secert\"", "did you mean `secret`?"),
+    ("bearer =", "baerer =", "did you mean `bearer`?"),
+    ("[\"sms\"]", "[\"fax\"]", "no definition can serve the channel `fax`"),
+    ("[\"sms\"]", "[\"phone\"]", "no definition can serve the channel `phone`"),
+    ("base_url = { kind = \"url\"", "base_url = { kind = \"text\"", "declare `base_url"),
+    ("default = \"https://api", "default = \"ftp://api", "settings.base_url: its default must be an address"),
+    ("kind = \"secret\"", "kind = \"secret\", default = \"x\"", "a secret has no default"),
+    ("pattern = \"^[a-z", "pattern = \"^[[a-z", "pattern is no regular expression"),
+    ("default_from = \"region\"", "default_from = \"regoin\"", "no setting `regoin`"),
+    ("region = { kind", "timeout = { kind", "settings.timeout: is a setting of the engine"),
+    ("method = \"POST\"", "method = \"DELETE\"", "send.method: must be GET, POST or PUT"),
+    ("\"{{settings.base_url}}/v1", "\"https://evil.example/v1", "the host is the route's to say"),
+    ("\"{{settings.base_url}}/v1", "\"{{settings.base_url}}.evil.example/v1", "the host is the route's to say"),
+    ("\"{{settings.base_url}}/v1", "\"{{settings.base_url}}{{to}}/v1", "the host is the route's to say"),
+    ("/send\"", "/send?to={{to}}\"", "write the query as a table"),
+    ("{{settings.region}}/send", "{{settings.token}}/send", "must not hold a secret"),
+    ("{{text}}", "{{txet}}", "send.json.parts: nothing is called `txet`; did you mean `text`?"),
+    (
+        "bearer = \"token\"",
+        "bearer = \"tokn\"",
+        "send.auth: the file declares no setting `tokn`; did you mean `token`?",
+    ),
+    ("wait = \"5m\"", "wait = \"soon\"", "`soon` is no duration"),
+    ("\"bad-address\"", "\"bad-adress\"", "no outcome is called `bad-adress`; did you mean `bad-address`?"),
+    ("\"bad-address\"", "\"not-sent\"", "no outcome is called `not-sent`"),
+    ("status = \"201\"", "status = \"2xx,404\"", "rule 1: only a 2xx reply can be `accepted`"),
+    ("status = \"201\"", "status = \"701\"", "status `701` is none"),
+    ("\"/error/code\"", "\"error.code\"", "is no JSON pointer"),
+    ("[1, 2]", "[]", "can never match"),
+    ("[1, 2]", "[1.5]", "can be compared with"),
+    ("header:X-Id", "sid", "`sid` is no place"),
+    ("[send]", "[send]\nform = { a = \"b\" }", "a request has one body"),
+    ("[send]", "[send]\nmax_segments = \"{{settings.most}}\"", "send.max_segments"),
+    (CATCH_ALL, "", "the last rule must catch everything"),
+    (
+        "status = \"*\"\noutcome = \"unknown\"",
+        "status = \"*\"\noutcome = \"temporary\"",
+        "the last rule must catch everything",
+    ),
+    (
+        "status = \"201\"",
+        "status = \"201\"\noutcome = \"unknown\"\n[[send.rule]]\nstatus = \"201\"",
+        "rule 2: can never match",
+    ),
+    (
+        "[[send.rule]]\nstatus = \"*\"",
+        "[[send.rule]]\nstatus = \"4xx\"\noutcome = \"unknown\"\n[[send.rule]]\nstatus = \"400\"\njson = { \"/error/code\" = [2, 3] }\noutcome = \"bad-address\"\n[[send.rule]]\nstatus = \"*\"",
+        "rule 4: the value 2 is taken by the rules before it",
+    ),
+];
+
+fn problems(text: &str) -> String {
+    match compile("acme", "acme.toml", text) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    assert_eq!(problems(GOOD), "");
+    for (from, to, want) in BAD {
+        assert!(GOOD.contains(from), "{from}");
+        let found = problems(&GOOD.replacen(from, to, 1));
+        assert!(found.contains(want), "{to}: {want} is not in: {found}");
+        assert!(found.lines().all(|line| line.starts_with("acme.toml, ")), "{found}");
+    }
+}
+
+#[test]
+fn a_probe_must_be_harmless() {
+    let probe = |inside: &str| {
+        let rule = "[[probe.rule]]\nstatus = \"*\"\noutcome = \"unknown\"\n";
+        format!("{GOOD}\n[probe]\nmethod = \"GET\"\nurl = \"{{{{settings.base_url}}}}/me\"\n{inside}\n{rule}")
+    };
+    assert_eq!(problems(&probe("")), "");
+    assert!(problems(&probe("query = { to = \"{{to}}\" }")).contains("a probe knows the settings only"));
+    assert!(problems(&probe("json = { a = 1 }")).contains("a probe only asks"));
+}
+
+#[test]
+fn every_problem_of_a_file_is_said_at_once() {
+    let text = GOOD.replace("{{text}}", "{{txet}}").replace("\"acme\"", "\"x\"").replace("POST", "DELETE");
+    assert_eq!(problems(&text).lines().count(), 3, "{}", problems(&text));
+}
+
+#[test]
+fn the_definition_that_explains_the_language_is_valid() {
+    let page = include_str!("../../../providers/README.md");
+    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
+    let definition = compile("acme-sms", "README.md", block).expect("valid");
+    assert!(definition.probe.is_some() && definition.examples.len() == 1);
+}
