@@ -1,5 +1,8 @@
 //! Adapters: how a notice leaves the house. A new provider is a file in `providers/`, not code here.
 
+pub mod settings;
+pub mod smtp;
+
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
