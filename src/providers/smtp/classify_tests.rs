@@ -23,7 +23,7 @@ fn four_hundreds_by_phase() {
         (Auth, 421, "bye", Temporary),
         (Mail, 451, "4.3.0 try again", Temporary),
         (Mail, 452, "4.3.1 no room", Temporary),
-        (Mail, 421, "4.7.0 rate limited", Temporary),
+        (Mail, 421, "4.7.0 going down", Temporary),
         (Mail, 421, "4.7.0 sending rate limit reached", Throttled),
         (Rcpt, 450, "4.2.1 mailbox busy", Temporary),
         (Rcpt, 450, "4.2.1 The user is receiving mail too quickly", Temporary),

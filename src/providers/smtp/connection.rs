@@ -6,11 +6,12 @@
 
 use super::classify::{Phase, classify};
 use super::cork::Cork;
-use super::options::{Options, Protection};
+use super::options::{Options, Protection, literal};
 use super::reply::Reply;
 use crate::model::outcome::{Class, Outcome};
 use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
 use std::io;
 use std::net::SocketAddr;
@@ -98,17 +99,19 @@ impl Connection {
     /// Dials, protects, greets, logs in. An error is the outcome for whoever wanted to send.
     pub(super) async fn open(options: &Options) -> Result<Connection, Outcome> {
         let (tcp, peer) = dial(options).await?;
+        let own = tcp.local_addr().map_or(ClientId::default(), |address| literal(address.ip()));
+        let hello = options.hello.clone().unwrap_or(own);
         let mut connection = match options.tls {
-            Protection::None => greet(Cork::new(tcp, peer), options).await?,
-            Protection::Implicit => greet(Cork::new(encrypt(tcp, options).await?, peer), options).await?,
+            Protection::None => greet(Cork::new(tcp, peer), &hello, options).await?,
+            Protection::Implicit => greet(Cork::new(encrypt(tcp, options).await?, peer), &hello, options).await?,
             Protection::StartTls => {
-                let (tcp, greeting) = start_tls(Cork::new(tcp, peer), options).await?;
+                let (tcp, greeting) = start_tls(Cork::new(tcp, peer), &hello, options).await?;
                 let mut cork = Cork::new(encrypt(tcp, options).await?, peer);
                 cork.replay(&greeting);
-                begin(cork, options).await?
+                begin(cork, &hello, options).await?
             }
         };
-        connection.learn_offers(options).await?;
+        connection.learn_offers(&hello, options).await?;
         connection.log_in(options, peer).await?;
         Ok(connection)
     }
@@ -154,9 +157,8 @@ impl Connection {
     }
 
     /// A second EHLO, as lettre keeps only the keywords it uses itself.
-    async fn learn_offers(&mut self, options: &Options) -> Result<(), Outcome> {
-        let hello = format!("EHLO {}\r\n", options.hello);
-        let answer = timeout(options.timeout, self.smtp.command(hello)).await;
+    async fn learn_offers(&mut self, hello: &ClientId, options: &Options) -> Result<(), Outcome> {
+        let answer = timeout(options.timeout, self.smtp.command(format!("EHLO {hello}\r\n"))).await;
         match heard(answer, options.timeout) {
             Ok(Answer::Positive(response)) => self.offers = Offers::read(response.message()),
             Ok(refused @ Answer::Negative(_)) => return Err(refusal(Phase::Greeting, &joined(&refused), options)),
@@ -259,7 +261,10 @@ async fn dial(options: &Options) -> Result<(TcpStream, SocketAddr), Outcome> {
 type Encrypted = tokio_rustls::client::TlsStream<TcpStream>;
 
 async fn encrypt(tcp: TcpStream, options: &Options) -> Result<Encrypted, Outcome> {
-    let connector = TlsConnector::from(Arc::clone(&options.tls_config));
+    let Some(config) = &options.tls_config else {
+        return Err(broken("tls", "cannot be spoken to over TLS: the route is set up without it", options));
+    };
+    let connector = TlsConnector::from(Arc::clone(config));
     match timeout(options.timeout, connector.connect(options.server_name.clone(), tcp)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
@@ -280,23 +285,23 @@ fn tls_advice(reason: &rustls::Error) -> String {
 }
 
 /// Reads the greeting, then goes on as [`begin`].
-async fn greet<S>(mut cork: Cork<S>, options: &Options) -> Result<Connection, Outcome>
+async fn greet<S>(mut cork: Cork<S>, hello: &ClientId, options: &Options) -> Result<Connection, Outcome>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
 {
     let greeting = exchange(&mut cork, Phase::Greeting, options).await?.0;
     cork.replay(&greeting);
-    begin(cork, options).await
+    begin(cork, hello, options).await
 }
 
 /// Hands a stream whose first lines are the greeting to lettre, which says EHLO.
-async fn begin<S>(cork: Cork<S>, options: &Options) -> Result<Connection, Outcome>
+async fn begin<S>(cork: Cork<S>, hello: &ClientId, options: &Options) -> Result<Connection, Outcome>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
 {
     let drained = cork.drained();
     let stream: Box<dyn AsyncTokioStream> = Box::new(cork);
-    match timeout(options.timeout, AsyncSmtpConnection::connect_with_transport(stream, &options.hello)).await {
+    match timeout(options.timeout, AsyncSmtpConnection::connect_with_transport(stream, hello)).await {
         Ok(Ok(smtp)) => {
             let (offers, last_used) = (Offers::default(), Instant::now());
             Ok(Connection { smtp, drained, offers, used: 0, dirty: false, last_used })
@@ -310,9 +315,13 @@ where
 }
 
 /// Greeting, EHLO and STARTTLS in clear. Gives back the bare stream and the greeting.
-async fn start_tls(mut cork: Cork<TcpStream>, options: &Options) -> Result<(TcpStream, String), Outcome> {
+async fn start_tls(
+    mut cork: Cork<TcpStream>,
+    hello: &ClientId,
+    options: &Options,
+) -> Result<(TcpStream, String), Outcome> {
     let greeting = exchange(&mut cork, Phase::Greeting, options).await?.0;
-    cork.put(&format!("EHLO {}\r\n", options.hello));
+    cork.put(&format!("EHLO {hello}\r\n"));
     let offers = exchange(&mut cork, Phase::Greeting, options).await?.1;
     if !offers.message().any(|line| line.trim().eq_ignore_ascii_case("STARTTLS")) {
         let what = "offers no STARTTLS, and nothing is sent in clear instead: check `port`, or set `tls` to `implicit` \

@@ -33,14 +33,16 @@ pub(super) struct Options {
     pub allow_plaintext: bool,
     pub login: Option<Credentials>,
     pub envelope_from: String,
-    pub hello: ClientId,
+    /// The address of our end of the connection where the operator named nothing.
+    pub hello: Option<ClientId>,
     /// For each reply but the last.
     pub timeout: Duration,
     /// For the reply to the final dot.
     pub final_timeout: Duration,
     pub max_per_connection: u32,
     pub server_name: ServerName<'static>,
-    pub tls_config: Arc<ClientConfig>,
+    /// `None` where nothing is to be encrypted.
+    pub tls_config: Option<Arc<ClientConfig>>,
 }
 
 /// The settings this adapter takes.
@@ -96,6 +98,14 @@ impl Options {
     /// the operator said so.
     pub(super) fn may_log_in_in_clear_to(&self, address: IpAddr) -> bool {
         self.allow_plaintext || address.to_canonical().is_loopback()
+    }
+}
+
+/// How an address is said in EHLO.
+pub(super) fn literal(address: IpAddr) -> ClientId {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => ClientId::Ipv4(v4),
+        IpAddr::V6(v6) => ClientId::Ipv6(v6),
     }
 }
 
@@ -194,20 +204,15 @@ impl Reader<'_> {
         address
     }
 
-    fn hello(&mut self) -> ClientId {
-        let Some(hello) = self.text("hello") else {
-            return ClientId::default();
-        };
-        match hello.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(IpAddr::V4(v4)) => return ClientId::Ipv4(v4),
-            Ok(IpAddr::V6(v6)) => return ClientId::Ipv6(v6),
-            Err(_) => {}
+    fn hello(&mut self) -> Option<ClientId> {
+        let name = self.text("hello")?.to_owned();
+        if let Ok(address) = name.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return Some(literal(address));
         }
-        let name = hello.to_owned();
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
             self.object("bad-setting", "hello", "must be the full name of this machine, or its IP address");
         }
-        ClientId::Domain(name)
+        Some(ClientId::Domain(name))
     }
 
     fn plaintext(&mut self, options: &Options) {
@@ -227,22 +232,23 @@ impl Reader<'_> {
         }
     }
 
-    fn tls_config(&mut self, tls: Protection) -> Arc<ClientConfig> {
+    fn tls_config(&mut self, tls: Protection) -> Option<Arc<ClientConfig>> {
+        if tls == Protection::None {
+            return None;
+        }
         let mut roots = RootCertStore::empty();
-        if tls != Protection::None {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            // A machine without a store, or with a broken certificate in it, still has the built-in roots.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if let Some(file) = self.text("ca_file").map(str::to_owned) {
-                self.add_roots(Path::new(&file), &mut roots);
-            }
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        // A machine without a store, or with a broken certificate in it, still has the built-in roots.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(file) = self.text("ca_file").map(str::to_owned) {
+            self.add_roots(Path::new(&file), &mut roots);
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         match ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
-            Ok(builder) => Arc::new(builder.with_root_certificates(roots).with_no_client_auth()),
+            Ok(builder) => Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())),
             Err(_) => {
-                self.object("tls-unavailable", "tls", "cannot be met: this build has no TLS 1.2 or 1.3");
-                Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+                self.object("tls-unavailable", "tls", "cannot be met: this build has neither TLS 1.2 nor 1.3");
+                None
             }
         }
     }

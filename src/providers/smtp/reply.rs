@@ -83,13 +83,19 @@ pub(super) fn without_local_part(text: &str, address: &str) -> String {
     if local.chars().count() < 3 {
         return text.to_owned();
     }
-    let mut kept: Vec<&str> = Vec::new();
-    for word in text.split_whitespace() {
-        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let same = bare.to_lowercase().contains(&local.to_lowercase());
-        kept.push(if same { "‹address›" } else { word });
-    }
-    kept.join(" ")
+    let words: Vec<&str> =
+        text.split_whitespace().map(|word| if stands_in(local, word) { "‹address›" } else { word }).collect();
+    words.join(" ")
+}
+
+/// Whether the name is in the word as a whole: `ann` is in `'Ann':` and not in `cannot`.
+fn stands_in(name: &str, word: &str) -> bool {
+    let (name, word) = (name.to_lowercase(), word.to_lowercase());
+    word.match_indices(&name).any(|(at, found)| {
+        let before = word[..at].chars().next_back();
+        let after = word[at + found.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    })
 }
 
 impl fmt::Display for Reply {
@@ -141,6 +147,8 @@ mod tests {
     fn the_recipient_is_hidden_in_repeated_text() {
         let told = without_local_part("5.1.1 User 'Jane.Doe' unknown", "jane.doe@example.org");
         assert_eq!(told, "5.1.1 User ‹address› unknown");
+        assert_eq!(without_local_part("user=jane.doe, gone", "Jane.Doe@example.org"), "‹address› gone");
+        assert_eq!(without_local_part("cannot deliver", "ann@example.org"), "cannot deliver");
         assert_eq!(without_local_part("5.1.1 no such user", "jo@example.org"), "5.1.1 no such user");
     }
 }

@@ -1,0 +1,5 @@
+//! The one integration-test binary: a module per story.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "what tests share may fail a test")]
+
+mod smtp;
