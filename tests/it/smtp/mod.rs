@@ -15,6 +15,7 @@ use server::{Act, Relay, Security};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const FULL: &[&str] = &["PIPELINING", "SIZE 100000", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
 const PLAIN: &[&str] = &["ENHANCEDSTATUSCODES"];
@@ -95,7 +96,7 @@ async fn check(verb: &'static str, act: Act, class: Class, code: &str) {
         assert_eq!(next.class, Class::Accepted, "after {verb} {act:?}: {next:?}");
         let messages = relay.seen.lock().unwrap().messages.clone();
         let whole = messages.iter().filter(|m| m.as_str() != ".\r\n").count();
-        assert_eq!(whole, if verb == "." { 2 } else { 1 }, "{verb} {act:?}");
+        assert_eq!(whole, if verb == "." || class == Class::Accepted { 2 } else { 1 }, "{verb} {act:?}");
     }
 }
 
@@ -143,6 +144,28 @@ async fn lost_silent_and_nonsense_connections_by_stage() {
     check(".", Say("what is this"), Unknown, "no-reply").await;
     check(".", SayBytes(b"550 5.7.1 \xc0\xac\xbb\xf8\xd3\xca\xbc\xfe"), ContentRefused, "550 5.7.1").await;
     check(".", SayBytes(b"250"), Accepted, "250").await;
+    // lettre's own reader panics on a line of spaces.
+    check("EHLO", Say("250-relay.test\r\n250-   \r\n250 8BITMIME"), Accepted, "250 2.0.0").await;
+}
+
+#[tokio::test]
+async fn a_connection_long_idle_is_asked_first_and_replaced_when_dead() {
+    let relay = Relay::start(FULL, Security::None).await;
+    let smtp = adapter(&settings(relay.address));
+    for (act, connections) in [(None, 1), (Some(Act::Close), 2)] {
+        assert_eq!(send_one(&smtp).await.class, Class::Accepted);
+        assert!(relay.commands().last().is_some_and(|c| c == "DATA"));
+        if let Some(act) = act {
+            relay.next("NOOP", act);
+        }
+        let asked = relay.commands().iter().filter(|c| *c == "NOOP").count();
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(31)).await;
+        tokio::time::resume();
+        assert_eq!(send_one(&smtp).await.class, Class::Accepted);
+        assert_eq!(relay.commands().iter().filter(|c| *c == "NOOP").count(), asked + 1);
+        assert_eq!(relay.seen.lock().unwrap().connections, connections);
+    }
 }
 
 #[tokio::test]
