@@ -26,7 +26,7 @@ impl Phase {
     /// How the step is called in what people read.
     pub(super) fn named(self) -> &'static str {
         match self {
-            Phase::Greeting => "the greeting",
+            Phase::Greeting => "the connection",
             Phase::StartTls => "STARTTLS",
             Phase::Auth => "the login",
             Phase::Mail => "MAIL FROM",

@@ -71,6 +71,9 @@ fn five_hundreds_without_an_enhanced_code() {
         (Dot, 550, "refused", ContentRefused),
         (Dot, 552, "too large", ContentRefused),
         (Dot, 552, "over quota", Temporary),
+        (Rcpt, 571, "delivery not authorized", ContentRefused),
+        (Dot, 571, "message refused", ContentRefused),
+        (Rcpt, 571, "relaying not allowed", RouteBroken),
     ]);
 }
 

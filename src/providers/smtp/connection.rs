@@ -209,7 +209,7 @@ fn heard(
         Ok(Err(error)) => match error.status() {
             Some(code) => {
                 let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                Ok(Answer::Negative(Reply::new(u16::from(code), text)))
+                Ok(Answer::Negative(Reply::heard(u16::from(code), &text)))
             }
             None if error.is_response() => Err(NoReply::Garbage),
             None => Err(NoReply::Lost),
@@ -221,7 +221,7 @@ fn joined(answer: &Answer) -> Reply {
     match answer {
         Answer::Positive(response) => {
             let lines: Vec<&str> = response.message().collect();
-            Reply::new(u16::from(response.code()), lines.join(" "))
+            Reply::heard(u16::from(response.code()), &lines.join(" "))
         }
         Answer::Negative(reply) => reply.clone(),
     }

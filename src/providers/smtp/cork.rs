@@ -125,17 +125,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Cork<S> {
     }
 }
 
-/// Writes the line as lettre can read it: UTF-8, a separator after the code, no spaces at the end (its EHLO parser
-/// panics on a line of spaces), CRLF.
+/// Writes the line as lettre can read it: UTF-8, a separator after the code, a code it knows, no spaces at the end
+/// (its EHLO parser panics on a line of spaces), CRLF.
 fn clean_line(raw: &[u8], line: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(raw);
     let text = text.trim_end();
     line.clear();
+    if let Some(code) = stand_in(text.as_bytes()) {
+        let separator = if text.as_bytes().get(3) == Some(&b'-') { '-' } else { ' ' };
+        line.extend_from_slice(format!("{code}{separator}").as_bytes());
+    }
     line.extend_from_slice(text.as_bytes());
     if text.len() == 3 {
         line.push(b' ');
     }
     line.extend_from_slice(b"\r\n");
+}
+
+/// lettre reads no code whose second digit is above 5, and some servers refuse with 571. Such a line gets a code of the
+/// same kind in front and keeps its own as the first word, from where `Reply::heard` takes it back.
+fn stand_in(line: &[u8]) -> Option<&'static str> {
+    let ended = matches!(line.get(3), None | Some(b' ' | b'-'));
+    match line.get(..3)? {
+        [b'2', b'6'..=b'9', b'0'..=b'9'] if ended => Some("250"),
+        [b'4', b'6'..=b'9', b'0'..=b'9'] if ended => Some("451"),
+        [b'5', b'6'..=b'9', b'0'..=b'9'] if ended => Some("554"),
+        _ => None,
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Cork<S> {
@@ -217,6 +233,10 @@ mod tests {
     #[tokio::test]
     async fn odd_lines_are_made_readable() {
         let (mut cork, mut far) = corked(1024);
+        far.write_all(b"571-no\r\n571 way\r\n999 x\r\n").await.unwrap();
+        for want in ["554-571-no\r\n", "554 571 way\r\n", "999 x\r\n"] {
+            assert_eq!(cork.next_line().await.unwrap(), want);
+        }
         far.write_all(b"250\r\n250-   \n550 \xd3\xc3\xbb\xa7 5.1.1  \r\n").await.unwrap();
         assert_eq!(cork.next_line().await.unwrap(), "250 \r\n");
         assert_eq!(cork.next_line().await.unwrap(), "250-\r\n");

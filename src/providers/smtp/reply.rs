@@ -24,6 +24,21 @@ impl Reply {
         Reply { code, text: text.into() }
     }
 
+    /// A reply as it came through the cork, with the server's own code where another stood in for it.
+    pub(super) fn heard(code: u16, text: &str) -> Reply {
+        let own = text.get(..3).and_then(|own| own.parse::<u16>().ok());
+        match own {
+            Some(own)
+                if own / 100 == code / 100
+                    && (own / 10) % 10 > 5
+                    && matches!(text.as_bytes().get(3), None | Some(b' ' | b'-')) =>
+            {
+                Reply::new(own, text.get(4..).unwrap_or_default())
+            }
+            Some(_) | None => Reply::new(code, text),
+        }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.code / 100 == 2
     }
@@ -122,6 +137,20 @@ mod tests {
             (550, "5.1111.1 too long", "550"),
         ] {
             assert_eq!(Reply::new(code, text).label(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_another_stood_in_for_comes_back() {
+        for (code, text, want) in [
+            (554, "571 5.7.1 not authorized", Reply::new(571, "5.7.1 not authorized")),
+            (554, "571-no 571 way", Reply::new(571, "no 571 way")),
+            (451, "471", Reply::new(471, "")),
+            (554, "471 is not of this kind", Reply::new(554, "471 is not of this kind")),
+            (550, "5712 errors", Reply::new(550, "5712 errors")),
+            (250, "", Reply::new(250, "")),
+        ] {
+            assert_eq!(Reply::heard(code, text), want);
         }
     }
 

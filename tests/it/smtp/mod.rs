@@ -120,6 +120,8 @@ async fn refusals_are_classified_by_stage() {
     check("DATA", Say("451 4.3.0 not now"), Temporary, "451 4.3.0").await;
     check("DATA", Say("554 5.7.1 no"), ContentRefused, "554 5.7.1").await;
     check("DATA", Say("250 what?"), Temporary, "250").await;
+    check("DATA", Say("571 5.7.1 not authorized"), ContentRefused, "571 5.7.1").await;
+    check(".", Say("571-not\r\n571 authorized"), ContentRefused, "571").await;
     check(".", Say("452 4.3.1 no room"), Temporary, "452 4.3.1").await;
     check(".", Say("554 5.7.1 looks like spam"), ContentRefused, "554 5.7.1").await;
     check(".", Say("550 5.1.1 no such user"), BadAddress, "550 5.1.1").await;
