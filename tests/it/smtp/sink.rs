@@ -95,7 +95,7 @@ async fn send_all(smtp: &Arc<Smtp>, marks: std::ops::Range<usize>) -> Vec<(usize
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_server_gets_every_notice_once() {
     let Some(sink) = start(&[]).await else { return };
-    let smtp = Arc::new(adapter(&settings(sink.address).with("timeout", 20).with("final_timeout", 20)));
+    let smtp = Arc::new(adapter(&settings(sink.address)));
     let classes = send_all(&smtp, 0..500).await;
     smtp.close().await;
     assert!(classes.iter().all(|(_, class)| *class == Class::Accepted));
@@ -114,7 +114,7 @@ async fn a_real_server_that_refuses_or_hangs_up_gets_nothing() {
         (["-r", "."], Class::Temporary),
     ] {
         let Some(sink) = start(&options).await else { return };
-        let smtp = Arc::new(adapter(&settings(sink.address).with("timeout", 20).with("final_timeout", 20)));
+        let smtp = Arc::new(adapter(&settings(sink.address)));
         let classes = send_all(&smtp, 0..40).await;
         smtp.close().await;
         assert!(classes.iter().all(|(_, got)| *got == class), "{options:?}: {classes:?}");
