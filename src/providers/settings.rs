@@ -162,6 +162,11 @@ impl Settings {
         self.0.insert(name.into(), setting);
     }
 
+    /// Takes over everything that `over` sets.
+    pub fn merge(&mut self, over: Settings) {
+        self.0.extend(over.0);
+    }
+
     /// The builder's form of [`Settings::insert`] for a value written in clear.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl ToString) -> Settings {
