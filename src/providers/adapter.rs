@@ -5,6 +5,7 @@ use super::catalogue::Catalogue;
 use super::http::Http;
 use super::sandbox::Sandbox;
 use super::settings::{Settings, did_you_mean};
+use super::smtp::Smtp;
 use super::{Abilities, Gate, NATIVE, Outgoing};
 use crate::model::channel::Channel;
 use crate::model::outcome::Outcome;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub enum Adapter {
+    Smtp(Box<Smtp>),
     Http(Box<Http>),
     CallSheet(CallSheet),
     Sandbox(Sandbox),
@@ -29,6 +31,13 @@ impl Adapter {
         catalogue: &Catalogue,
     ) -> Result<Adapter, Vec<Problem>> {
         match provider {
+            "smtp" => {
+                if channel != Channel::Email {
+                    let message = format!("route `{route}`: smtp carries email, not {channel}; set channel = \"email\"");
+                    return Err(vec![Problem::new("wrong-channel", "channel", message)]);
+                }
+                Smtp::build(route, settings, concurrency).map(|smtp| Adapter::Smtp(Box::new(smtp)))
+            }
             "call-sheet" => CallSheet::build(route, channel, settings).map(Adapter::CallSheet),
             "sandbox" => Sandbox::build(route, channel, settings).map(Adapter::Sandbox),
             name => {
@@ -42,6 +51,7 @@ impl Adapter {
     /// Hands the notice over, through the gate. Whatever a provider can say is an outcome, never an error.
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
         match self {
+            Adapter::Smtp(smtp) => smtp.send(out, gate).await,
             Adapter::Http(http) => http.send(out, gate).await,
             Adapter::CallSheet(sheet) => sheet.send(out, gate).await,
             Adapter::Sandbox(sandbox) => sandbox.send(out, gate).await,
@@ -50,6 +60,7 @@ impl Adapter {
 
     pub fn abilities(&self) -> Abilities {
         match self {
+            Adapter::Smtp(smtp) => smtp.abilities(),
             Adapter::Http(http) => http.abilities(),
             Adapter::CallSheet(sheet) => sheet.abilities(),
             Adapter::Sandbox(sandbox) => sandbox.abilities(),
@@ -59,6 +70,7 @@ impl Adapter {
     /// Whether the route would work, found out without sending anything: a sentence for the operator either way.
     pub async fn check(&self) -> Result<String, Problem> {
         match self {
+            Adapter::Smtp(smtp) => smtp.check().await,
             Adapter::Http(http) => http.check().await,
             Adapter::CallSheet(sheet) => sheet.check().await,
             Adapter::Sandbox(sandbox) => sandbox.check().await,
@@ -68,6 +80,7 @@ impl Adapter {
     /// Says goodbye to the provider where its protocol has a word for it. Call it once nothing is on the wire.
     pub async fn close(&self) {
         match self {
+            Adapter::Smtp(smtp) => smtp.close().await,
             Adapter::Http(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => {}
         }
     }

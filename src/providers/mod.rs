@@ -9,6 +9,7 @@ pub mod http;
 pub mod private_file;
 pub mod sandbox;
 pub mod settings;
+pub mod smtp;
 
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};

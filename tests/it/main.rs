@@ -6,3 +6,4 @@ mod cli;
 mod config;
 mod incident_file;
 mod rules;
+mod smtp;
