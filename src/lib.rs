@@ -1,4 +1,5 @@
 //! forewarn: tells every person affected by a data breach, and keeps the record of it.
 
+pub mod content;
 pub mod model;
 pub mod providers;
