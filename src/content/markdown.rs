@@ -121,6 +121,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// The blocks up to the end of what encloses them. Inline events without a paragraph belong to a tight item.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is no block is inline, whatever the parser adds")]
     fn blocks(&mut self) -> Vec<Block> {
         let mut blocks = Vec::new();
         let mut loose: Vec<Inline> = Vec::new();
@@ -164,10 +165,11 @@ impl Reader<'_> {
     fn items(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         while let Some(event) = self.events.next() {
-            match event {
-                Event::End(TagEnd::List(_)) => break,
-                Event::Start(Tag::Item) => items.push(Item::Blocks(self.blocks())),
-                _ => {}
+            if matches!(event, Event::End(TagEnd::List(_))) {
+                break;
+            }
+            if matches!(event, Event::Start(Tag::Item)) {
+                items.push(Item::Blocks(self.blocks()));
             }
         }
         items
@@ -184,6 +186,7 @@ impl Reader<'_> {
         out
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "events of extensions that are switched off")]
     fn one_inline(&mut self, event: Event<'_>, out: &mut Vec<Inline>) {
         match event {
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => out.extend(split(&text)),
@@ -243,34 +246,31 @@ fn level_number(level: HeadingLevel) -> u8 {
     }
 }
 
-/// One list out of `{{#each}}` around a list, and out of a list whose next items stand in a block: a screen reader then
-/// announces it once, with all its items.
+/// One list out of `{{#each}}` around a list, and out of lists some of which stand in a block: a screen reader then
+/// announces it once, with all its items. Lists that all depend on a choice stay apart, or an empty one could remain.
 fn gather_lists(blocks: Vec<Block>, slots: &[Slot]) -> Vec<Block> {
     let mut out: Vec<Block> = Vec::new();
     let mut rest = blocks.as_slice();
     while let Some((first, after)) = rest.split_first() {
-        let starts_list = match first {
-            Block::List { start: None, .. } => true,
-            Block::Mark(n) => matches!(slots.get(*n), Some(Slot::Open { each: true, .. })),
-            _ => false,
-        };
-        let mut items = Vec::new();
-        let mut left = rest;
-        while let Some((taken, remaining)) = starts_list.then(|| list_run(left, slots)).flatten() {
-            items.extend(taken);
-            left = remaining;
+        let (mut items, mut certain, mut left) = (Vec::new(), false, rest);
+        while let Some(run) = list_run(left, slots) {
+            items.extend(run.items);
+            certain |= run.certain;
+            left = run.after;
         }
-        if items.is_empty() {
-            out.push(match first.clone() {
-                Block::Quote(inner) => Block::Quote(gather_lists(inner, slots)),
-                Block::List { start, items } => Block::List { start, items: gather_items(items, slots) },
-                other => other,
-            });
-            rest = after;
-        } else {
+        if certain {
             out.push(Block::List { start: None, items: gather_items(items, slots) });
             rest = left;
+            continue;
         }
+        out.push(match first {
+            Block::Quote(inner) => Block::Quote(gather_lists(inner.clone(), slots)),
+            Block::List { start, items } => Block::List { start: *start, items: gather_items(items.clone(), slots) },
+            Block::Paragraph { .. } | Block::Heading(..) | Block::Code(_) | Block::Rule | Block::Mark(_) => {
+                first.clone()
+            }
+        });
+        rest = after;
     }
     out
 }
@@ -285,30 +285,40 @@ fn gather_items(items: Vec<Item>, slots: &[Slot]) -> Vec<Item> {
         .collect()
 }
 
-/// The items of one unordered list, or of one block whose branches hold nothing but such lists; and what follows.
-fn list_run<'b>(blocks: &'b [Block], slots: &[Slot]) -> Option<(Vec<Item>, &'b [Block])> {
+struct ListRun<'b> {
+    items: Vec<Item>,
+    /// It has an item for everybody.
+    certain: bool,
+    after: &'b [Block],
+}
+
+/// One unordered list, or one block whose branches hold nothing but such lists.
+fn list_run<'b>(blocks: &'b [Block], slots: &[Slot]) -> Option<ListRun<'b>> {
     let mut items = Vec::new();
     let mut depth = 0usize;
     let mut lists = 0;
+    let mut certain = false;
     for (at, block) in blocks.iter().enumerate() {
-        match block {
-            Block::List { start: None, items: inner } => {
-                lists += 1;
-                items.extend(inner.iter().cloned());
-            }
-            Block::Mark(n) => {
-                match slots.get(*n) {
-                    Some(Slot::Open { .. }) => depth += 1,
-                    Some(Slot::Close { .. }) => depth = depth.checked_sub(1)?,
-                    Some(Slot::Else { .. }) if depth > 0 => {}
-                    _ => return None,
+        if let Block::List { start: None, items: inner } = block {
+            lists += 1;
+            certain |= depth == 0;
+            items.extend(inner.iter().cloned());
+        } else if let Block::Mark(n) = block {
+            match slots.get(*n)? {
+                Slot::Open { each, .. } => {
+                    certain |= depth == 0 && *each;
+                    depth += 1;
                 }
-                items.push(Item::Mark(*n));
+                Slot::Close { .. } => depth = depth.checked_sub(1)?,
+                Slot::Else { .. } if depth > 0 => {}
+                Slot::Else { .. } | Slot::Fixed(_) | Slot::Coded(_) | Slot::Value(_) => return None,
             }
-            _ => return None,
+            items.push(Item::Mark(*n));
+        } else {
+            return None;
         }
         if depth == 0 {
-            return (lists > 0).then(|| (items, blocks.split_at(at + 1).1));
+            return (lists > 0).then(|| ListRun { items, certain, after: blocks.split_at(at + 1).1 });
         }
     }
     None

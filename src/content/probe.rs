@@ -65,9 +65,8 @@ fn one(
 fn empty_part(rendered: &Rendered) -> Option<&str> {
     match rendered {
         Rendered::Email(email) if email.subject.is_empty() => Some("subject"),
-        Rendered::Email(email) if email.text.reveal().trim().is_empty() => Some("email"),
-        Rendered::Sms(sms) if sms.text.is_empty() => Some("sms"),
+        Rendered::Email(email) => email.text.reveal().trim().is_empty().then_some("email"),
+        Rendered::Sms(sms) => sms.text.is_empty().then_some("sms"),
         Rendered::Call(call) => call.sections.iter().find(|(_, _, text)| text.is_empty()).map(|(id, ..)| id.as_str()),
-        _ => None,
     }
 }

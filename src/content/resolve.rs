@@ -210,10 +210,10 @@ impl Resolver<'_> {
     /// How the context reaches a person's value from here.
     fn personal(&mut self, name: &'static str) -> String {
         self.uses.values.insert(name);
-        self.from_here(name)
+        self.reach(name)
     }
 
-    fn from_here(&self, name: &str) -> String {
+    fn reach(&self, name: &str) -> String {
         if self.each_depth() > 0 { format!("@root.{name}") } else { name.to_owned() }
     }
 
@@ -226,7 +226,7 @@ impl Resolver<'_> {
         if let Some(extra) = extras.get_mut(at) {
             extra.1 |= required;
         }
-        self.from_here(&format!("x{at}"))
+        self.reach(&format!("x{at}"))
     }
 
     fn guarded(&self, name: &str) -> bool {

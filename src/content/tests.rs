@@ -109,10 +109,10 @@ fn envelope() -> Envelope {
 
 fn render_email(who: &Person, address: &str, role: Role) -> EmailNotice {
     let contact = Contact { kind: ContactKind::Email, address: Personal::new(address), role };
-    match texts().render(who, &contact, Channel::Email, &envelope()).unwrap() {
-        Rendered::Email(email) => email,
-        other => panic!("not an email: {other:?}"),
-    }
+    let Rendered::Email(email) = texts().render(who, &contact, Channel::Email, &envelope()).unwrap() else {
+        panic!("not Email")
+    };
+    email
 }
 
 fn render_by_phone(texts: &Texts, who: &Person, channel: Channel) -> Result<Rendered, Problem> {
@@ -223,36 +223,29 @@ fn an_address_that_would_leave_its_header_is_refused() {
 #[test]
 fn a_short_message_is_counted_and_capped() {
     let texts = texts();
-    match render_by_phone(&texts, &person("A", "de"), Channel::Sms).unwrap() {
-        Rendered::Sms(sms) => {
-            assert_eq!(sms.text.reveal(), "Example Ltd: your data leaked. Ref C-1");
-            assert_eq!((sms.coding, sms.segments), (SmsCoding::Gsm7, 1));
-        }
-        other => panic!("not an sms: {other:?}"),
-    }
+    let Rendered::Sms(sms) = render_by_phone(&texts, &person("A", "de"), Channel::Sms).unwrap() else {
+        panic!("not Sms")
+    };
+    assert_eq!(sms.text.reveal(), "Example Ltd: your data leaked. Ref C-1");
+    assert_eq!((sms.coding, sms.segments), (SmsCoding::Gsm7, 1));
     let long = Person { reference: Personal::new("e\u{301}".repeat(500)), ..person("A", "en") };
     let problem = render_by_phone(&texts, &long, Channel::Sms).unwrap_err();
     assert_eq!(problem.code, "sms-too-long");
     let accents = Person { reference: Personal::new("e\u{301}"), ..person("A", "en") };
-    match render_by_phone(&texts, &accents, Channel::Sms).unwrap() {
-        Rendered::Sms(sms) => assert_eq!((sms.text.reveal().ends_with("Ref é"), sms.coding), (true, SmsCoding::Gsm7)),
-        other => panic!("not an sms: {other:?}"),
-    }
+    let Rendered::Sms(sms) = render_by_phone(&texts, &accents, Channel::Sms).unwrap() else { panic!("not Sms") };
+    assert_eq!((sms.text.reveal().ends_with("Ref é"), sms.coding), (true, SmsCoding::Gsm7));
 }
 
 #[test]
 fn a_call_script_has_its_sections_in_plain_text() {
-    match render_by_phone(&texts(), &person("Ann", "en"), Channel::Phone).unwrap() {
-        Rendered::Call(script) => {
-            let shown: Vec<(&str, &str)> =
-                script.sections.iter().map(|(id, _, text)| (id.as_str(), text.reveal())).collect();
-            assert_eq!(shown[0], ("greeting", "Hello Ann"));
-            assert_eq!(shown[2], ("message", "A thief copied:\n\n- files\n- more (https://x.example)"));
-            assert_eq!(shown[3], ("questions", "Why?\nBecause."));
-            assert_eq!((script.language.as_str(), script.sections[4].1.as_str()), ("en", "Closing"));
-        }
-        other => panic!("not a script: {other:?}"),
-    }
+    let Rendered::Call(script) = render_by_phone(&texts(), &person("Ann", "en"), Channel::Phone).unwrap() else {
+        panic!("not Call")
+    };
+    let shown: Vec<(&str, &str)> = script.sections.iter().map(|(id, _, text)| (id.as_str(), text.reveal())).collect();
+    assert_eq!(shown[0], ("greeting", "Hello Ann"));
+    assert_eq!(shown[2], ("message", "A thief copied:\n\n- files\n- more (https://x.example)"));
+    assert_eq!(shown[3], ("questions", "Why?\nBecause."));
+    assert_eq!((script.language.as_str(), script.sections[4].1.as_str()), ("en", "Closing"));
 }
 
 #[test]
@@ -266,10 +259,8 @@ fn persons_have_their_own_data_and_columns() {
     assert_eq!((problem.code, problem.field.as_str()), ("missing-value", "extra.Customer No."));
     who.extra = vec![("Customer No.".into(), Personal::new("{{name}}\r\n7"))];
     who.data_types = vec!["phone".into()];
-    match render_by_phone(&texts, &who, Channel::Sms).unwrap() {
-        Rendered::Sms(sms) => assert_eq!(sms.text.reveal(), "phone number {{name}}  7"),
-        other => panic!("not an sms: {other:?}"),
-    }
+    let Rendered::Sms(sms) = render_by_phone(&texts, &who, Channel::Sms).unwrap() else { panic!("not Sms") };
+    assert_eq!(sms.text.reveal(), "phone number {{name}}  7");
     who.data_types = vec!["secret".into()];
     let problem = render_by_phone(&texts, &who, Channel::Sms).unwrap_err();
     assert_eq!(problem.code, "unknown-data-type");

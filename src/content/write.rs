@@ -319,6 +319,11 @@ mod tests {
                 "- a\n{{#if role_self}}- b\n{{else}}- c\n{{/if}}- d\n\n",
             ),
             (
+                "{{#if role_self}}\n- a\n{{/if}}\n- b",
+                "<ul>\n{{#if role_self}}<li>a</li>\n{{/if}}<li>b</li>\n</ul>\n",
+                "{{#if role_self}}- a\n{{/if}}- b\n\n",
+            ),
+            (
                 "{{#if role_self}}\n- b\n{{/if}}",
                 "{{#if role_self}}<ul>\n<li>b</li>\n</ul>\n{{/if}}",
                 "{{#if role_self}}- b\n\n{{/if}}",
