@@ -11,7 +11,7 @@ use super::{Language, Sender, TemplateFiles, Templates, Texts, call, markdown, p
 use crate::model::channel::Channel;
 use crate::model::incident::{Incident, IncidentText};
 use crate::model::problem::Problem;
-use handlebars::Handlebars;
+use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -66,10 +66,19 @@ pub(super) fn compile(files: &TemplateFiles, incident: &Incident, sender: &Sende
     if problems.is_empty() { Ok(texts) } else { Err(problems) }
 }
 
-/// Handlebars with no escaping, or with ours; strict in both.
+/// Handlebars with no escaping, or with ours; strict in both. The helpers print what [`markdown::uncode`] hides.
 fn engine(html: bool) -> Handlebars<'static> {
     let mut engine = Handlebars::new();
     engine.set_strict_mode(true);
+    for (name, text) in [("nl", "\n"), ("nl2", "\n\n"), ("lb", "{"), ("bs", "\\"), ("rb", "}")] {
+        let print = move |_: &Helper<'_>,
+                          _: &Handlebars<'_>,
+                          _: &Context,
+                          _: &mut RenderContext<'_, '_>,
+                          out: &mut dyn Output|
+              -> HelperResult { Ok(out.write(text)?) };
+        engine.register_helper(name, Box::new(print));
+    }
     if html {
         engine.register_escape_fn(|text| escape_html(text).into_owned());
     } else {
@@ -295,7 +304,7 @@ impl Compiler<'_> {
 
     fn register(&mut self, html: bool, name: &str, coded: &str) -> Option<()> {
         let engine = if html { &mut self.html } else { &mut self.text };
-        if engine.register_template_string(name, coded).is_err() {
+        if engine.register_template_string(name, markdown::uncode(coded)).is_err() {
             let message = format!("{name} cannot be read as a template; reduce it until it can, and report the fault");
             self.problems.push(Problem::new("template-syntax", name, message));
             return None;

@@ -38,7 +38,7 @@ impl TemplateFiles {
     /// The set of that name. `overlay` is the folder named in `[paths] templates`; its files win one by one.
     pub fn load(set: &str, overlay: Option<&Path>) -> Result<TemplateFiles, LoadError> {
         let mut files = TemplateFiles::default();
-        let known = sets(overlay)?;
+        let known = TemplateFiles::sets(overlay)?;
         if !known.iter().any(|k| k == set) {
             return Err(LoadError::UnknownSet { name: set.to_owned(), nearest: nearest(set, &known), known });
         }
@@ -49,6 +49,22 @@ impl TemplateFiles {
             collect_overlay(&dir, "", &mut files)?;
         }
         Ok(files)
+    }
+
+    /// The names of all sets, sorted: folders of the binary and of the overlay.
+    pub fn sets(overlay: Option<&Path>) -> Result<Vec<String>, LoadError> {
+        let mut names: Vec<String> =
+            BUILT_IN.dirs().filter_map(|d| d.path().file_name()?.to_str().map(str::to_owned)).collect();
+        if let Some(dir) = overlay.filter(|d| d.is_dir()) {
+            for (name, path) in entries(dir)? {
+                if path.is_dir() {
+                    names.push(name);
+                }
+            }
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
     /// SHA-256 over the sorted paths and their contents, each with its length, in hexadecimal.
@@ -66,22 +82,6 @@ impl TemplateFiles {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// The names of all sets, sorted: folders of the binary and of the overlay.
-fn sets(overlay: Option<&Path>) -> Result<Vec<String>, LoadError> {
-    let mut names: Vec<String> =
-        BUILT_IN.dirs().filter_map(|d| d.path().file_name()?.to_str().map(str::to_owned)).collect();
-    if let Some(dir) = overlay.filter(|d| d.is_dir()) {
-        for (name, path) in entries(dir)? {
-            if path.is_dir() {
-                names.push(name);
-            }
-        }
-    }
-    names.sort();
-    names.dedup();
-    Ok(names)
 }
 
 fn collect_built_in(dir: &Dir<'_>, set: &str, files: &mut TemplateFiles) -> Result<(), LoadError> {

@@ -4,8 +4,8 @@
 //! anywhere and nothing can track. Every block tag opens and closes among the same siblings, hence any choice of
 //! branches gives well-formed HTML.
 //!
-//! The templates are *coded*: a line end, `{` and `\` of literal text are the control characters 1, 2 and 3 (which no
-//! source and no value can hold), so that Handlebars neither sees a tag in them nor trims lines; [`decode`] undoes it.
+//! The templates are *coded*: a line end, `{`, `\` and `}` of literal text are the control characters 1 to 4 (which no
+//! source can hold), so that tags and text cannot be confused; [`uncode`] makes of them what Handlebars takes.
 
 use super::resolve::{Resolved, SLOT, Slot};
 use super::scan::Fault;
@@ -62,26 +62,40 @@ pub(super) fn code(text: &str) -> String {
             '\n' => '\u{1}',
             '{' => '\u{2}',
             '\\' => '\u{3}',
+            '}' => '\u{4}',
             other => other,
         })
         .collect()
 }
 
-/// The text of a rendered coded template. Each code is one octet, and so is what it stands for.
-pub(super) fn decode(rendered: String) -> String {
-    if !rendered.bytes().any(|b| matches!(b, 1..=3)) {
-        return rendered;
+/// A coded template as Handlebars takes it: braces, and line ends beside a tag (which it would trim), become the helpers
+/// `nl`, `nl2`, `lb`, `bs` and `rb`, which print them.
+pub(super) fn uncode(coded: &str) -> String {
+    let mut out = String::with_capacity(coded.len() + 64);
+    let mut rest = coded;
+    while let Some((before, code, after)) = next_code(rest) {
+        out.push_str(before);
+        let beside_tag =
+            after.starts_with(['{', ' ', '\t', '\u{1}', '\u{2}', '\u{3}', '\u{4}']) || out.ends_with(['}', ' ', '\t']);
+        out.push_str(match code {
+            '\u{1}' if beside_tag => "{{nl}}",
+            '\u{1}' => "\n",
+            '\u{2}' => "{{lb}}",
+            '\u{3}' => "{{bs}}",
+            _ => "{{rb}}",
+        });
+        rest = after;
     }
-    let mut octets = rendered.into_bytes();
-    for octet in &mut octets {
-        match octet {
-            1 => *octet = b'\n',
-            2 => *octet = b'{',
-            3 => *octet = b'\\',
-            _ => {}
-        }
-    }
-    String::from_utf8(octets).unwrap_or_default()
+    out.push_str(rest);
+    // A paragraph's end is the usual case; one call is cheaper than two.
+    out.replace("{{nl}}{{nl}}", "{{nl2}}")
+}
+
+/// What stands before the first code, the code, and what follows.
+fn next_code(text: &str) -> Option<(&str, char, &str)> {
+    let (before, from) = text.split_at(text.find(['\u{1}', '\u{2}', '\u{3}', '\u{4}'])?);
+    let mut chars = from.chars();
+    Some((before, chars.next()?, chars.as_str()))
 }
 
 /// Reads Markdown with slots, and checks that blocks close where they open.

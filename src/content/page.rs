@@ -38,5 +38,6 @@ pub(super) fn page(language: &str, subject: &str, body: &str) -> String {
          font-size: 17px; line-height: 1.6; overflow-wrap: break-word;\">\n"
     );
     let end = code("</div>\n</body>\n</html>\n");
-    format!("{}{subject}{}{}{body}{end}", code(&head), code(style), code(&open))
+    // The style has braces and lines of its own, none of them beside a tag: it needs no coding.
+    format!("{head}{subject}{style}{}{body}{end}", code(&open))
 }

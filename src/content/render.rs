@@ -1,6 +1,5 @@
 //! Fills in one person: one context, rendered to all the texts of a channel.
 
-use super::markdown::decode;
 use super::mime::{Parts, one_line};
 use super::resolve::Uses;
 use super::{Envelope, Language, Templates, Texts};
@@ -65,15 +64,11 @@ fn no_template(channel: Channel, language: &str) -> Problem {
 
 fn fill(engine: &Handlebars<'static>, name: Option<&String>, context: &Context) -> Result<String, Problem> {
     let name = name.map_or("", String::as_str);
-    match engine.render_with_context(name, context) {
-        Ok(rendered) => Ok(decode(rendered)),
-        // The cause could quote a value, so it stays out of the message.
-        Err(_) => Err(Problem::new(
-            "template-fault",
-            name,
-            format!("{name} could not be filled in; this is a fault of forewarn"),
-        )),
-    }
+    // The cause could quote a value, so it stays out of the message.
+    engine.render_with_context(name, context).map_err(|_| {
+        let message = format!("{name} could not be filled in; this is a fault of forewarn");
+        Problem::new("template-fault", name, message)
+    })
 }
 
 fn email(

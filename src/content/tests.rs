@@ -10,6 +10,7 @@ use crate::model::rendered::{EmailNotice, SmsCoding};
 use crate::model::time::HOUR;
 use mail_parser::{Message, MessageParser};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 const TERMS: &str = "language = 'x'\n[date]\npattern = '{day} {month} {year}'\nrange = '{from} to {until}'\n\
     months = ['January','February','March','April','May','June','July','August','September','October','November','December']\n\
@@ -90,8 +91,9 @@ fn sender() -> Sender {
     Sender { organisation: "Example Ltd".into(), from_name: None, from_address: "dpo@example.com".into() }
 }
 
-fn texts() -> Texts {
-    Texts::compile(&files(), &incident(), &sender()).unwrap()
+fn texts() -> &'static Texts {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts::compile(&files(), &incident(), &sender()).unwrap());
+    &TEXTS
 }
 
 fn person(name: &str, locale: &str) -> Person {
@@ -223,22 +225,40 @@ fn an_address_that_would_leave_its_header_is_refused() {
 #[test]
 fn a_short_message_is_counted_and_capped() {
     let texts = texts();
-    let Rendered::Sms(sms) = render_by_phone(&texts, &person("A", "de"), Channel::Sms).unwrap() else {
+    let Rendered::Sms(sms) = render_by_phone(texts, &person("A", "de"), Channel::Sms).unwrap() else {
         panic!("not Sms")
     };
     assert_eq!(sms.text.reveal(), "Example Ltd: your data leaked. Ref C-1");
     assert_eq!((sms.coding, sms.segments), (SmsCoding::Gsm7, 1));
     let long = Person { reference: Personal::new("e\u{301}".repeat(500)), ..person("A", "en") };
-    let problem = render_by_phone(&texts, &long, Channel::Sms).unwrap_err();
+    let problem = render_by_phone(texts, &long, Channel::Sms).unwrap_err();
     assert_eq!(problem.code, "sms-too-long");
     let accents = Person { reference: Personal::new("e\u{301}"), ..person("A", "en") };
-    let Rendered::Sms(sms) = render_by_phone(&texts, &accents, Channel::Sms).unwrap() else { panic!("not Sms") };
+    let Rendered::Sms(sms) = render_by_phone(texts, &accents, Channel::Sms).unwrap() else { panic!("not Sms") };
     assert_eq!((sms.text.reveal().ends_with("Ref é"), sms.coding), (true, SmsCoding::Gsm7));
 }
 
 #[test]
+fn what_looks_like_handlebars_in_a_text_prints_as_it_is() {
+    let mut incident = incident();
+    incident.title = "{{x}} \\ { { {{{ }}} \\{{".into();
+    for source in [
+        "{{incident.title}}{{reference}}{{incident.title}}}",
+        "\n {{incident.title}}\n\n{{#if name}}\n{\n{{/if}}\n\\{{reference}}\n",
+    ] {
+        let texts = Texts::compile(&with("en/sms.hbs", source), &incident, &sender()).unwrap();
+        let Rendered::Sms(sms) = render_by_phone(&texts, &person("A", "en"), Channel::Sms).unwrap() else {
+            panic!("not Sms")
+        };
+        let title = &incident.title;
+        let want = [format!("{title}C-1{title}}}"), format!("{title}\n\n{{\n\\C-1")];
+        assert!(want.iter().any(|w| w == sms.text.reveal()), "{source:?} {:?}", sms.text.reveal());
+    }
+}
+
+#[test]
 fn a_call_script_has_its_sections_in_plain_text() {
-    let Rendered::Call(script) = render_by_phone(&texts(), &person("Ann", "en"), Channel::Phone).unwrap() else {
+    let Rendered::Call(script) = render_by_phone(texts(), &person("Ann", "en"), Channel::Phone).unwrap() else {
         panic!("not Call")
     };
     let shown: Vec<(&str, &str)> = script.sections.iter().map(|(id, _, text)| (id.as_str(), text.reveal())).collect();
@@ -251,18 +271,18 @@ fn a_call_script_has_its_sections_in_plain_text() {
 #[test]
 fn persons_have_their_own_data_and_columns() {
     let texts =
-        Texts::compile(&with("en/sms.hbs", "{{data_types_list}} {{extra.[Customer No.]}}"), &incident(), &sender())
+        &Texts::compile(&with("en/sms.hbs", "{{data_types_list}} {{extra.[Customer No.]}}"), &incident(), &sender())
             .unwrap();
     assert_eq!(texts.extras(), [("Customer No.", true), ("note", false)].into());
     let mut who = person("A", "en");
-    let problem = render_by_phone(&texts, &who, Channel::Sms).unwrap_err();
+    let problem = render_by_phone(texts, &who, Channel::Sms).unwrap_err();
     assert_eq!((problem.code, problem.field.as_str()), ("missing-value", "extra.Customer No."));
     who.extra = vec![("Customer No.".into(), Personal::new("{{name}}\r\n7"))];
     who.data_types = vec!["phone".into()];
-    let Rendered::Sms(sms) = render_by_phone(&texts, &who, Channel::Sms).unwrap() else { panic!("not Sms") };
+    let Rendered::Sms(sms) = render_by_phone(texts, &who, Channel::Sms).unwrap() else { panic!("not Sms") };
     assert_eq!(sms.text.reveal(), "phone number {{name}}  7");
     who.data_types = vec!["secret".into()];
-    let problem = render_by_phone(&texts, &who, Channel::Sms).unwrap_err();
+    let problem = render_by_phone(texts, &who, Channel::Sms).unwrap_err();
     assert_eq!(problem.code, "unknown-data-type");
     assert!(!problem.message.contains("secret"));
 }
@@ -331,6 +351,36 @@ fn every_problem_of_a_set_is_found_before_the_start() {
     check(files(), other, "incident file, [incident.text.en] what_happened:1: `nam`");
     let bad = Sender { from_address: "x\r\nBcc: y@z".into(), ..sender() };
     assert_eq!(Texts::compile(&files(), &incident(), &bad).unwrap_err()[0].code, "bad-sender");
+}
+
+/// The set compiles in every language it has, whether or not the incident fills what is optional.
+fn check_set(set: &str, files: &TemplateFiles) {
+    let manifest = terms::Manifest::parse(&files.0["template.toml"]).unwrap();
+    let mut tags: Vec<&str> = files.0.keys().filter_map(|path| Some(path.split_once('/')?.0)).collect();
+    tags.dedup();
+    let first = format!("{}/terms.toml", tags[0]);
+    let words = terms::Terms::parse(&first, &files.0[&first]).unwrap();
+    for optional in [&[][..], &manifest.optional] {
+        let keys = manifest.required.iter().chain(optional);
+        let text: IncidentText =
+            keys.map(|key| (key.clone(), format!("*Text* of {key}, {{{{reference}}}}."))).collect();
+        let mut incident = incident();
+        incident.texts = tags.iter().map(|tag| ((*tag).to_owned(), text.clone())).collect();
+        incident.data_types = words.data_types.keys().cloned().collect();
+        incident.occurred_from = (!optional.is_empty()).then(|| incident.discovered.clone());
+        let texts =
+            Texts::compile(files, &incident, &sender()).unwrap_or_else(|problems| panic!("{set}: {problems:#?}"));
+        assert_eq!(texts.languages(), tags, "{set}");
+        assert!(texts.warnings().is_empty(), "{set}: {:?}", texts.warnings());
+    }
+}
+
+#[test]
+fn every_set_compiles_in_all_its_languages() {
+    check_set("the set of these tests", &files());
+    for set in TemplateFiles::sets(None).unwrap() {
+        check_set(&set, &TemplateFiles::load(&set, None).unwrap());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) enum Transfer {
 impl Transfer {
     /// The shorter of the two: Chinese is a third of the size in base64.
     pub(super) fn of(text: &str) -> Transfer {
-        let other = text.bytes().filter(|b| !b.is_ascii()).count();
+        let other = non_ascii(text.as_bytes());
         if 2 * other > text.len() / 3 + text.len() / 50 { Transfer::Base64 } else { Transfer::QuotedPrintable }
     }
 
@@ -36,18 +36,26 @@ impl Transfer {
     }
 }
 
+/// How many octets have their high bit set; short sums of octets, which the compiler turns into vector code.
+fn non_ascii(octets: &[u8]) -> usize {
+    octets.chunks(192).map(|chunk| usize::from(chunk.iter().map(|b| b >> 7).sum::<u8>())).sum()
+}
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Octets that stand for themselves wherever they are in a line.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut octet = 0x20;
-    while octet < 0x7f {
-        plain[octet] = octet != b'=' as usize;
-        octet += 1;
+fn is_plain(octet: u8) -> bool {
+    (0x20..0x7f).contains(&octet) & (octet != b'=')
+}
+
+/// How many octets at the start are plain. Looks at all of them at once first, because usually they are.
+fn plain_run(octets: &[u8]) -> usize {
+    if octets.iter().fold(true, |all, b| all & is_plain(*b)) {
+        octets.len()
+    } else {
+        octets.iter().take_while(|b| is_plain(**b)).count()
     }
-    plain
-};
+}
 
 fn quoted(octet: u8, out: &mut Vec<u8>) {
     out.push(b'=');
@@ -64,7 +72,7 @@ fn quoted_printable(text: &str, out: &mut Vec<u8>) {
         while let Some((&octet, after)) = rest.split_first() {
             let starts_line = room == 75;
             let ends_line = after.is_empty();
-            let special = !PLAIN[usize::from(octet)]
+            let special = !is_plain(octet)
                 || (starts_line && (octet == b'.' || rest.starts_with(b"From ")))
                 || (ends_line && octet == b' ');
             let width = if special { 3 } else { 1 };
@@ -79,7 +87,7 @@ fn quoted_printable(text: &str, out: &mut Vec<u8>) {
                 rest = after;
                 continue;
             }
-            let run = rest.iter().take(room).take_while(|b| PLAIN[usize::from(**b)]).count();
+            let run = plain_run(rest.get(..room).unwrap_or(rest));
             // The last blank of a line is left for the next turn, which quotes it.
             let run = if run == rest.len() && rest.ends_with(b" ") { run - 1 } else { run }.max(1);
             let (plain, after) = rest.split_at(run);
