@@ -298,7 +298,10 @@ impl Compiler<'_> {
     }
 
     fn faults(&mut self, file: &str, faults: Vec<super::scan::Fault>) {
-        let problem = |(line, message)| Problem::new("template-syntax", file, format!("{file}:{line}: {message}"));
+        let problem = |(line, message): super::scan::Fault| {
+            let place = if line == 0 { file.to_owned() } else { format!("{file}:{line}") };
+            Problem::new("template-syntax", file, format!("{place}: {message}"))
+        };
         self.problems.extend(faults.into_iter().map(problem));
     }
 

@@ -104,6 +104,7 @@ pub(super) fn parse(resolved: &Resolved) -> Result<Document, Vec<Fault>> {
         slots: &resolved.slots,
         events: TextMergeStream::new(Parser::new_ext(&resolved.source, Options::empty())),
         faults: Vec::new(),
+        depth: 0,
     };
     let blocks = reader.blocks();
     let mut faults = reader.faults;
@@ -131,7 +132,11 @@ struct Reader<'a> {
     slots: &'a [Slot],
     events: TextMergeStream<'a, Parser<'a>>,
     faults: Vec<Fault>,
+    depth: usize,
 }
+
+/// Deeper than any notice is, and far from the end of the stack.
+const DEEPEST: usize = 40;
 
 impl Reader<'_> {
     /// The blocks up to the end of what encloses them. Inline events without a paragraph belong to a tight item.
@@ -139,6 +144,10 @@ impl Reader<'_> {
     fn blocks(&mut self) -> Vec<Block> {
         let mut blocks = Vec::new();
         let mut loose: Vec<Inline> = Vec::new();
+        if self.is_too_deep() {
+            return blocks;
+        }
+        self.depth += 1;
         while let Some(event) = self.events.next() {
             let block = match event {
                 Event::Start(Tag::Paragraph) => {
@@ -173,6 +182,7 @@ impl Reader<'_> {
         if !loose.is_empty() {
             blocks.push(Block::Paragraph { inline: loose, bare: true });
         }
+        self.depth -= 1;
         blocks
     }
 
@@ -191,13 +201,37 @@ impl Reader<'_> {
 
     fn inline(&mut self) -> Vec<Inline> {
         let mut out = Vec::new();
+        if self.is_too_deep() {
+            return out;
+        }
+        self.depth += 1;
         while let Some(event) = self.events.next() {
             if matches!(event, Event::End(_)) {
                 break;
             }
             self.one_inline(event, &mut out);
         }
+        self.depth -= 1;
         out
+    }
+
+    /// Passes over what is nested too deeply to be read by recursion.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only the nesting matters")]
+    fn is_too_deep(&mut self) -> bool {
+        if self.depth < DEEPEST {
+            return false;
+        }
+        self.faults.push((0, "quotes, lists or emphasis are nested too deeply; make it simpler".to_owned()));
+        let mut open = 0usize;
+        for event in self.events.by_ref() {
+            match event {
+                Event::Start(_) => open += 1,
+                Event::End(_) if open == 0 => break,
+                Event::End(_) => open -= 1,
+                _ => {}
+            }
+        }
+        true
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "events of extensions that are switched off")]
@@ -231,7 +265,7 @@ impl Reader<'_> {
                     Some(Slot::Fixed(text)) => target.push_str(text),
                     _ => self
                         .faults
-                        .push((1, "a link's address has a person's value in it; write it in the text".to_owned())),
+                        .push((0, "a link's address has a person's value in it; write it in the text".to_owned())),
                 },
                 Inline::Soft | Inline::Hard | Inline::Node(..) => {}
             }
@@ -239,7 +273,7 @@ impl Reader<'_> {
         let lower = target.to_ascii_lowercase();
         if !["https://", "http://", "mailto:", "tel:"].iter().any(|scheme| lower.starts_with(scheme)) {
             let message = format!("the link to `{target}` must begin with https://, http://, mailto: or tel:");
-            self.faults.push((1, message));
+            self.faults.push((0, message));
         }
         target
     }

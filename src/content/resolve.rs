@@ -129,7 +129,8 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn problem(&mut self, code: &'static str, field: &str, line: u32, message: &str) {
-        self.problems.push(Problem::new(code, field, format!("{}:{line}: {message}", self.place)));
+        let place = if line == 0 { self.place.clone() } else { format!("{}:{line}", self.place) };
+        self.problems.push(Problem::new(code, field, format!("{place}: {message}")));
     }
 
     fn source(&mut self, source: &str, first_line: u32, indent: &str) {

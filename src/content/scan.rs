@@ -44,7 +44,7 @@ impl Piece {
     }
 }
 
-/// What is wrong, and in which line.
+/// What is wrong, and in which line; 0 where Markdown no longer tells.
 pub(super) type Fault = (u32, String);
 
 /// The pieces of a source whose first line has the number `first_line`; all faults at once.

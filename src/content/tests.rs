@@ -314,6 +314,8 @@ fn every_problem_of_a_set_is_found_before_the_start() {
         ("en/email.md.hbs", "a\n\n{{oops}}", "missing-value oops | en/email.md.hbs:3"),
         ("en/email.md.hbs", "a\n\n{{#if name}}", "template-syntax  | en/email.md.hbs:3"),
         ("en/call.md.hbs", &CALL.replace("Bye.", "{{name}}"), "missing-value name | en/call.md.hbs:11"),
+        ("en/email.md.hbs", &">".repeat(100_000), "nested too deeply"),
+        ("en/email.md.hbs", &format!("{}a", "- ".repeat(10_000)), "nested too deeply"),
         ("en/emial.md.hbs", "x", "did you mean `email.md.hbs`?"),
         ("en/sms.hbs", &"x".repeat(700), "sms-too-long"),
         ("en/sms.hbs", "{{#if role_self}}x{{/if}}", "role guardian; give every choice"),
@@ -423,4 +425,36 @@ proptest! {
         let read = message.body_html(0).unwrap().replace("\r\n", "\n");
         prop_assert_eq!(read.trim_end_matches('\n'), email.html.reveal().trim_end_matches('\n'));
     }
+
+    #[test]
+    fn any_incident_text_compiles_to_balanced_html_or_is_refused(
+        text in "(?s)([-*>#+ \\n`_~|<>()!&\\[\\]\\\\=.:/]|1\\.|[ab]|    |\n\n|https://x\\.example|\\{\\{reference\\}\\}|\\{\\{#if name\\}\\}|\\{\\{/if\\}\\}){1,40}",
+    ) {
+        let mut incident = incident();
+        incident.texts.remove("zh-Hans");
+        incident.texts.insert("en".into(), [("what_happened".to_owned(), text)].into());
+        if let Ok(texts) = Texts::compile(&files(), &incident, &sender()) {
+            for name in ["Ann", ""] {
+                let contact = Contact { kind: ContactKind::Email, address: Personal::new("a@x.example"), role: Role::OneSelf };
+                let rendered = texts.render(&person(name, "en"), &contact, Channel::Email, &envelope()).unwrap();
+                let Rendered::Email(email) = rendered else { panic!("not Email") };
+                prop_assert_eq!(unbalanced(email.html.reveal()), None);
+            }
+        }
+    }
+}
+
+/// The first element that closes out of order, or never.
+fn unbalanced(html: &str) -> Option<String> {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in html.split('<').skip(1).filter_map(|part| part.split_once('>')).map(|(tag, _)| tag) {
+        let name = tag.split([' ', '\n']).next().unwrap_or_default();
+        match name.strip_prefix('/') {
+            Some(name) if open.pop() != Some(name) => return Some(name.to_owned()),
+            Some(_) => {}
+            None if ["!DOCTYPE", "meta", "hr", "br"].contains(&name) => {}
+            None => open.push(name),
+        }
+    }
+    open.pop().map(str::to_owned)
 }
