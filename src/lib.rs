@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod dispatch;
 pub mod incident_file;
 pub mod model;
