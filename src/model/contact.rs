@@ -1,8 +1,8 @@
 //! One way to reach somebody about a person.
 
 use super::channel::ContactKind;
-use super::personal::Personal;
 pub use super::email::parse_email;
+use super::personal::Personal;
 pub use super::telephone::{Telephone, parse_phone, parse_telephone};
 use thiserror::Error;
 
@@ -84,8 +84,10 @@ pub enum AddressProblem {
     PhoneInvalid,
     #[error("the telephone number is in national form and no country is known; add the country, or write it with +")]
     PhoneWithoutCountry,
-    #[error("a spreadsheet turned the telephone number into a power of ten and its last digits are lost; \
-             export the column as text from where it came")]
+    #[error(
+        "a spreadsheet turned the telephone number into a power of ten and its last digits are lost; \
+             export the column as text from where it came"
+    )]
     PhoneScientific,
 }
 
@@ -103,7 +105,9 @@ impl AddressProblem {
             | AddressProblem::EmailDomainWithoutDot
             | AddressProblem::EmailNeverDeliverable
             | AddressProblem::EmailTooLong => "bad-email",
-            AddressProblem::PhoneEmpty | AddressProblem::PhoneInvalid | AddressProblem::PhoneWithoutCountry => "bad-phone",
+            AddressProblem::PhoneEmpty | AddressProblem::PhoneInvalid | AddressProblem::PhoneWithoutCountry => {
+                "bad-phone"
+            }
             AddressProblem::PhoneScientific => "phone-scientific",
         }
     }

@@ -44,10 +44,10 @@ pub fn parse_email(raw: &str) -> Result<Personal, AddressProblem> {
 /// What stands inside the last angle brackets, if the text ends with them; without `mailto:` and surrounding space.
 fn bare_address(raw: &str) -> &str {
     let mut text = trim(raw);
-    if let Some(inside) = text.strip_suffix('>') {
-        if let Some(open) = inside.rfind('<') {
-            text = trim(&inside[open + 1..]);
-        }
+    if let Some(inside) = text.strip_suffix('>')
+        && let Some(open) = inside.rfind('<')
+    {
+        text = trim(&inside[open + 1..]);
     }
     match text.get(..7) {
         Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => trim(&text[7..]),
@@ -152,7 +152,8 @@ mod tests {
         use AddressProblem::*;
         let long_local = format!("{}@example.org", "a".repeat(65));
         let long_label = format!("a@{}.org", "b".repeat(64));
-        let long_whole = format!("{}@{}.org", "a".repeat(64), ["c".repeat(61), "d".repeat(60), "e".repeat(63)].join("."));
+        let long_whole =
+            format!("{}@{}.org", "a".repeat(64), ["c".repeat(61), "d".repeat(60), "e".repeat(63)].join("."));
         for (raw, want) in [
             ("", EmailEmpty),
             ("   ", EmailEmpty),
