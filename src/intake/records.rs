@@ -177,7 +177,7 @@ impl<R: Read> RecordReader<R> {
                     cell_start = filled;
                     if record_end {
                         record.bytes.truncate(filled);
-                        record.last_line = self.parser.line();
+                        record.last_line = self.last_line(record);
                         return Ok(true);
                     }
                 }
@@ -220,13 +220,19 @@ impl<R: Read> RecordReader<R> {
         Ok(())
     }
 
+    /// The line on which a record stands that was just read: its own line end is counted already.
+    fn last_line(&self, record: &Record) -> u64 {
+        let own = u64::from(self.start > 0 && self.block[self.start - 1] == b'\n');
+        let last_of_file = u64::from(record.quote_left_open && record.bytes.ends_with(b"\n"));
+        self.parser.line().saturating_sub(own + last_of_file)
+    }
+
     /// Puts one line end behind the source, once: it ends a record that the file leaves without one, and shows by being
     /// taken as text that a quote was left open. True when that line end is what comes next.
     fn close(&mut self) -> bool {
         let at_end = self.start == self.end && self.source_ended && !self.closed;
         if at_end {
             self.closed = true;
-            self.parser.set_line(self.parser.line() - 1);
             self.block[0] = b'\n';
             (self.start, self.end) = (0, 1);
         }
@@ -258,7 +264,7 @@ mod tests {
         let cells: Vec<Vec<Vec<u8>>> = found.iter().map(|r| r.0.clone()).collect();
         let want: Vec<Vec<&[u8]>> = vec![vec![b"a", b"b\r\n\"c\"", b""], vec![b"d", b"e", b"f"], vec![b"g"]];
         assert_eq!(cells, want);
-        assert_eq!(found.iter().map(|r| r.1).collect::<Vec<_>>(), [2, 6, 8]);
+        assert_eq!(found.iter().map(|r| (r.1, r.2)).collect::<Vec<_>>(), [(2, 3), (6, 6), (8, 8)]);
         assert!(found.iter().all(|r| !r.4));
     }
 
@@ -266,7 +272,7 @@ mod tests {
     fn a_quote_left_open_is_noticed_with_its_line() {
         let found = records(b"a,b\nc,\"d\ne,f\ng,h\n");
         assert_eq!(found.len(), 2);
-        assert_eq!((found[1].1, found[1].4), (2, true));
+        assert_eq!((found[1].1, found[1].2, found[1].4), (2, 4, true));
         assert!(!records(b"a,\"b\"")[0].4);
     }
 

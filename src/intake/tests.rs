@@ -108,7 +108,7 @@ fn each_bad_row_is_rejected_or_kept_with_its_reason() {
     assert_eq!(found[5].name.reveal(), "Two lines and a  bell");
     assert!(found[4].reference.reveal().starts_with("auto-") && found[4].reference.reveal().len() == 21);
     let Verdict::Rejected(open, _) = &rows[12].verdict else { panic!("the open quote is rejected") };
-    assert!(open.message.contains("line 18 ") && open.message.contains("line 20"), "{}", open.message);
+    assert!(open.message.contains("line 17 ") && open.message.contains("line 18)"), "{}", open.message);
 }
 
 #[test]
