@@ -40,6 +40,11 @@ impl Columns {
     }
 }
 
+/// Whether the list is a rejects file: it has all the columns that one adds.
+pub(super) fn is_rejects_heading<T: AsRef<str>>(headings: &[T]) -> bool {
+    REJECT_COLUMNS.iter().all(|name| headings.iter().any(|h| h.as_ref().trim() == *name))
+}
+
 /// Makes the plan, or says what the operator has to do.
 pub(super) fn plan(headings: &[String], source: &FileSource) -> Result<Columns, OpenError> {
     refuse_data(headings, source)?;
@@ -47,7 +52,7 @@ pub(super) fn plan(headings: &[String], source: &FileSource) -> Result<Columns, 
     let is_reject_column = |heading: &String| REJECT_COLUMNS.contains(&heading.trim());
     let mut columns = Columns {
         heading_cells: headings.len(),
-        is_rejects_file: REJECT_COLUMNS.iter().all(|name| headings.iter().any(|h| h.trim() == *name)),
+        is_rejects_file: is_rejects_heading(headings),
         own: (0..headings.len()).filter(|i| !is_reject_column(&headings[*i])).collect(),
         ..Columns::default()
     };
@@ -65,8 +70,7 @@ pub(super) fn plan(headings: &[String], source: &FileSource) -> Result<Columns, 
     columns.prefer_whole_name(&mapped, &mut taken);
     columns.extra = extra_names(headings, columns.own.iter().copied().filter(|at| !taken.contains(at)));
     if columns.contacts.is_empty() {
-        let headings = headings.iter().map(|h| format!("{h:?}")).collect::<Vec<_>>().join(", ");
-        return Err(OpenError::NoContactColumn { path: source.path.clone(), headings });
+        return Err(OpenError::NoContactColumn { path: source.path.clone(), headings: shown(headings, &columns) });
     }
     Ok(columns)
 }
@@ -109,6 +113,14 @@ impl Columns {
     }
 }
 
+/// The headings for a message; but a first row without one known heading may be a person, and is not shown.
+fn shown(headings: &[String], columns: &Columns) -> String {
+    if columns.single.is_empty() {
+        return format!("none of the {} is known; is the first row the heading?", headings.len());
+    }
+    headings.iter().map(|h| format!("{h:?}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The mapping of the incident file as field and column.
 fn mapping(headings: &[String], source: &FileSource) -> Result<Vec<(Field, usize)>, OpenError> {
     let mut mapped: Vec<(Field, usize)> = Vec::new();
@@ -121,8 +133,11 @@ fn mapping(headings: &[String], source: &FileSource) -> Result<Vec<(Field, usize
         };
         let exact = headings.iter().position(|h| h.trim() == heading.trim());
         let Some(at) = exact.or_else(|| headings.iter().position(|h| folded(h) == folded(heading))) else {
-            let nearest = nearest(heading, headings.iter().map(String::as_str)).unwrap_or("").to_owned();
-            return Err(OpenError::NoSuchHeading { path, field: key.clone(), heading: heading.clone(), nearest });
+            let hint = match nearest(heading, headings.iter().map(String::as_str)) {
+                Some(near) if is_near(near, heading) => format!("did you mean {near:?}?"),
+                Some(_) | None => "look at the first row of the file".to_owned(),
+            };
+            return Err(OpenError::NoSuchHeading { path, field: key.clone(), heading: heading.clone(), hint });
         };
         if let Some(before) = mapped.iter().position(|(_, column)| *column == at) {
             let (first, second) = (keys[before].to_owned(), key.clone());
@@ -137,6 +152,11 @@ fn mapping(headings: &[String], source: &FileSource) -> Result<Vec<(Field, usize
 fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     names.min_by_key(|name| strsim::damerau_levenshtein(&name.to_lowercase(), &wanted))
+}
+
+/// Near enough to be the same heading with a slip, so that no cell of a list without headings is shown.
+fn is_near(name: &str, wanted: &str) -> bool {
+    strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase()) <= wanted.chars().count() / 3 + 1
 }
 
 /// A first row that holds an address is no heading row, and the person in it would be lost.
@@ -221,7 +241,9 @@ mod tests {
             Ok(_) => String::new(),
             Err(e) => e.to_string(),
         };
-        assert!(message(&["a", "b"], &[]).contains("no column holds"));
+        assert!(message(&["Jane", "b"], &[]).contains("none of the 2 is known"));
+        assert!(!message(&["Jane", "b"], &[("email", "Postfach")]).contains("Jane"));
+        assert!(message(&["ref", "Kontakt"], &[]).contains("\"Kontakt\""));
         assert!(message(&["Jane", "jane@example.org"], &[]).contains("no heading row: column 2"));
         assert!(message(&["Jane", "+86 138 0013 8000"], &[]).contains("no heading row: column 2"));
         assert!(message(&["Kontakt", "email"], &[("phone", "Kontaktt")]).contains("did you mean \"Kontakt\"?"));

@@ -35,10 +35,8 @@ pub enum OpenError {
          [source.columns], as `email = \"HEADING\"` or `phone = \"HEADING\"`"
     )]
     NoContactColumn { path: PathBuf, headings: String },
-    #[error(
-        "{path}: [source.columns] maps `{field}` to {heading:?}, which is not a heading; did you mean {nearest:?}?"
-    )]
-    NoSuchHeading { path: PathBuf, field: String, heading: String, nearest: String },
+    #[error("{path}: [source.columns] maps `{field}` to {heading:?}, which is not a heading; {hint}")]
+    NoSuchHeading { path: PathBuf, field: String, heading: String, hint: String },
     #[error("{path}: [source.columns] has the key `{field}`, which is no field; did you mean `{nearest}`?")]
     UnknownField { path: PathBuf, field: String, nearest: &'static str },
     #[error("{path}: [source.columns] maps both `{first}` and `{second}` to {heading:?}; keep one of the two")]

@@ -85,7 +85,10 @@ pub struct ListReader {
     facts: ListFacts,
     spellings: Spellings,
     rows: u64,
+    /// The last row was read.
     ended: bool,
+    /// The file failed; what was read is not the whole list.
+    failed: bool,
 }
 
 impl ListReader {
@@ -127,7 +130,17 @@ impl ListReader {
             is_rejects_file: columns.is_rejects_file,
         };
         let spellings = Spellings::default();
-        Ok(ListReader { path: path(), records, record, columns, facts, spellings, rows: 0, ended: false })
+        Ok(ListReader {
+            path: path(),
+            records,
+            record,
+            columns,
+            facts,
+            spellings,
+            rows: 0,
+            ended: false,
+            failed: false,
+        })
     }
 
     pub fn facts(&self) -> &ListFacts {
@@ -136,14 +149,19 @@ impl ListReader {
 
     /// The next row; `None` at the end of the list. After an error the list must not be used: it is not whole.
     pub fn next_row(&mut self) -> Result<Option<Row>, ReadError> {
-        if self.ended {
+        if self.ended || self.failed {
             return Ok(None);
         }
-        let more = self.records.read(&mut self.record);
-        let failed = |source| ReadError { path: self.path.clone(), row: self.rows, source };
-        if !more.map_err(failed)? {
-            self.ended = true;
-            return Ok(None);
+        match self.records.read(&mut self.record) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.ended = true;
+                return Ok(None);
+            }
+            Err(source) => {
+                self.failed = true;
+                return Err(ReadError { path: self.path.clone(), row: self.rows, source });
+            }
         }
         self.rows += 1;
         let verdict = self.judge();
@@ -165,7 +183,7 @@ impl ListReader {
         self.columns.own.iter().copied().chain(beyond).map_while(text).collect()
     }
 
-    /// Hexadecimal SHA-256 of the file's bytes, once the last row was read.
+    /// Hexadecimal SHA-256 of the file's bytes; only once the last row was read, never of a part.
     pub fn digest(&self) -> Option<String> {
         self.ended.then(|| self.records.source().digest())
     }
@@ -217,9 +235,7 @@ impl Iterator for ListReader {
     type Item = Result<Row, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.next_row().transpose();
-        self.ended |= matches!(next, Some(Err(_)));
-        next
+        self.next_row().transpose()
     }
 }
 
@@ -266,7 +282,10 @@ fn heading_cells(record: &Record) -> Option<Vec<String>> {
         return None;
     }
     let text = record.as_text()?;
-    Some((0..text.len()).map(|at| text.cell(at).trim().to_owned()).collect())
+    let written: Vec<&str> = (0..text.len()).map(|at| text.cell(at).trim()).collect();
+    let escaped = columns::is_rejects_heading(&written);
+    let plain = |heading: &str| if escaped { rejects::without_escape(heading).to_owned() } else { heading.to_owned() };
+    Some(written.into_iter().map(plain).collect())
 }
 
 /// What makes a record unreadable as a whole.
