@@ -27,7 +27,9 @@ fn shared_data() -> Option<PathBuf> {
 #[test]
 fn emails_and_phones_are_judged_as_the_truth_has_them() {
     let Some(directory) = shared_data() else {
-        say(format!("NOT CHECKED: there is no ../shared/data; set FOREWARN_SHARED to the directory with the lists");
+        say(format_args!(
+            "NOT CHECKED: there is no ../shared/data; set FOREWARN_SHARED to the directory with the lists"
+        ));
         return;
     };
     for (list, encoding) in LISTS {
