@@ -15,7 +15,8 @@ const LISTS: [(&str, &str); 3] = [("messy", "UTF-8"), ("zh-gb18030", "gb18030"),
 
 /// Past the test harness, which shows what a passing test prints to nobody.
 fn say(text: std::fmt::Arguments<'_>) {
-    writeln!(std::io::stderr(), "intake_truth: {text}").expect("stderr takes a line");
+    // A closed stderr must not fail the test.
+    drop(writeln!(std::io::stderr(), "intake_truth: {text}"));
 }
 
 fn shared_data() -> Option<PathBuf> {
