@@ -5,6 +5,7 @@ pub mod config;
 pub mod content;
 pub mod dispatch;
 pub mod incident_file;
+pub mod intake;
 pub mod model;
 pub mod providers;
 pub mod secrets;

@@ -1,7 +1,10 @@
 //! One way to reach somebody about a person.
 
 use super::channel::ContactKind;
+pub use super::email::parse_email;
 use super::personal::Personal;
+pub use super::telephone::{Telephone, parse_phone, parse_telephone};
+use thiserror::Error;
 
 /// Whose address it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -50,4 +53,67 @@ impl Contact {
             }
         }
     }
+}
+
+/// Why a text is no address that can be used. Says the rule, never the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AddressProblem {
+    #[error("the e-mail address is empty")]
+    EmailEmpty,
+    #[error("the e-mail address holds a control character or a line break; type it again")]
+    EmailControlCharacter,
+    #[error("the e-mail address has no @; correct it, or empty the cell if there is none")]
+    EmailWithoutAt,
+    #[error("the e-mail address has more than one @; leave one address in the cell")]
+    EmailTwoAt,
+    #[error("what stands before the @ is not a local part that mail servers take; correct it")]
+    EmailLocalPart,
+    #[error("what stands after the @ is not a domain name; correct it")]
+    EmailDomain,
+    #[error("the domain of the e-mail address ends with a dot; remove the dot")]
+    EmailTrailingDot,
+    #[error("the domain of the e-mail address has no dot, so it cannot be reached from outside; complete it")]
+    EmailDomainWithoutDot,
+    #[error("the domain of the e-mail address is reserved and never takes mail; correct it")]
+    EmailNeverDeliverable,
+    #[error("the e-mail address is too long (64 bytes before the @, 254 in all); correct it")]
+    EmailTooLong,
+    #[error("the telephone number is empty")]
+    PhoneEmpty,
+    #[error("this is not a telephone number that can be dialled; write it as +, country code, number")]
+    PhoneInvalid,
+    #[error("the telephone number is in national form and no country is known; add the country, or write it with +")]
+    PhoneWithoutCountry,
+    #[error(
+        "a spreadsheet turned the telephone number into a power of ten and its last digits are lost; \
+             export the column as text from where it came"
+    )]
+    PhoneScientific,
+}
+
+impl AddressProblem {
+    /// The stable word that scripts match.
+    pub fn code(self) -> &'static str {
+        match self {
+            AddressProblem::EmailEmpty
+            | AddressProblem::EmailControlCharacter
+            | AddressProblem::EmailWithoutAt
+            | AddressProblem::EmailTwoAt
+            | AddressProblem::EmailLocalPart
+            | AddressProblem::EmailDomain
+            | AddressProblem::EmailTrailingDot
+            | AddressProblem::EmailDomainWithoutDot
+            | AddressProblem::EmailNeverDeliverable
+            | AddressProblem::EmailTooLong => "bad-email",
+            AddressProblem::PhoneEmpty | AddressProblem::PhoneInvalid | AddressProblem::PhoneWithoutCountry => {
+                "bad-phone"
+            }
+            AddressProblem::PhoneScientific => "phone-scientific",
+        }
+    }
+}
+
+/// Marks that show nothing: zero-width characters, and the direction marks that address books copy along.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }

@@ -7,3 +7,6 @@ mod config;
 mod incident_file;
 mod rules;
 mod smtp;
+//! Tests that drive the public surface.
+
+mod intake_truth;
