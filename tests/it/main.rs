@@ -5,8 +5,6 @@
 mod cli;
 mod config;
 mod incident_file;
+mod intake_truth;
 mod rules;
 mod smtp;
-//! Tests that drive the public surface.
-
-mod intake_truth;
