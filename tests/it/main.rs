@@ -6,5 +6,7 @@ mod cli;
 mod config;
 mod incident_file;
 mod intake_truth;
+mod kannel;
 mod rules;
 mod smtp;
+mod support;

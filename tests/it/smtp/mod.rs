@@ -20,7 +20,7 @@ use std::time::Duration;
 const FULL: &[&str] = &["PIPELINING", "SIZE 100000", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
 const PLAIN: &[&str] = &["ENHANCEDSTATUSCODES"];
 
-fn notice(to: &str, mime: &str) -> Outgoing {
+pub(crate) fn notice(to: &str, mime: &str) -> Outgoing {
     Outgoing {
         channel: Channel::Email,
         notice: "n1".to_owned(),
@@ -41,7 +41,7 @@ fn notice(to: &str, mime: &str) -> Outgoing {
     }
 }
 
-fn settings(address: SocketAddr) -> Settings {
+pub(crate) fn settings(address: SocketAddr) -> Settings {
     Settings::new()
         .with("host", address.ip())
         .with("port", address.port())
@@ -56,7 +56,7 @@ fn hasty(settings: Settings) -> Settings {
     settings.with("timeout", 2).with("final_timeout", 2)
 }
 
-fn adapter(settings: &Settings) -> Smtp {
+pub(crate) fn adapter(settings: &Settings) -> Smtp {
     Smtp::build("relay", settings, 4).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
