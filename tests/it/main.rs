@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod documents;
 mod incident_file;
 mod intake_truth;
 mod kannel;

@@ -1,0 +1,81 @@
+//! What the documents promise: commands that the program understands, links that lead somewhere.
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use forewarn::cli::Cli;
+use std::path::{Path, PathBuf};
+
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/templates.md", "providers/README.md", "templates/README.md"];
+
+/// Verbs that the documents speak of and the program does not have yet. Take a verb out when it works.
+const TO_COME: [&str; 6] = ["demo", "check", "campaign", "worker", "provider", "doctor"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(document: &str) -> String {
+    fs_err::read_to_string(root().join(document)).expect("a document")
+}
+
+/// What stands between backticks: whole lines of a block (true), or words within a sentence (false).
+fn quoted(text: &str) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    let mut in_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            found.push((line.to_owned(), true));
+        } else {
+            found.extend(line.split('`').skip(1).step_by(2).map(|words| (words.to_owned(), false)));
+        }
+    }
+    found
+}
+
+/// Why the program would not understand the command; a sentence may leave out what a command needs.
+fn objection(command: &str, whole: bool) -> Option<String> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let verb = words.get(1).copied().unwrap_or_default();
+    if Cli::command().find_subcommand(verb).is_none() && TO_COME.contains(&verb) {
+        return None;
+    }
+    let error = Cli::try_parse_from(words).err()?;
+    let left_out = [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+    (whole || !left_out.contains(&error.kind())).then(|| error.to_string())
+}
+
+#[test]
+fn every_command_in_the_documents_is_understood() {
+    let mut commands = 0;
+    for document in DOCUMENTS {
+        for (command, whole) in quoted(&read(document)) {
+            let arguments = command.strip_prefix("cargo run --release -- ").map(|rest| format!("forewarn {rest}"));
+            let command = arguments.unwrap_or(command);
+            if command.starts_with("forewarn ") && !command.contains('…') {
+                commands += 1;
+                assert_eq!(objection(&command, whole), None, "{document}: {command}");
+            }
+        }
+    }
+    assert!(commands > 15, "only {commands} commands were found in the documents");
+    assert!(objection("forewarn init --di x", true).is_some() && objection("forewarn nonsense", false).is_some());
+    assert!(objection("forewarn completions", true).is_some() && objection("forewarn completions", false).is_none());
+}
+
+#[test]
+fn every_link_in_the_documents_leads_to_a_file() {
+    let mut links = 0;
+    for document in DOCUMENTS {
+        let text = read(document);
+        let folder = Path::new(document).parent().expect("a file has a folder");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !target.starts_with("https://") && !target.starts_with('#') {
+                links += 1;
+                assert!(root().join(folder).join(target).exists(), "{document}: nothing at {target}");
+            }
+        }
+    }
+    assert!(links >= 8, "only {links} links were found in the documents");
+}
