@@ -118,15 +118,22 @@ impl Kannel {
         parts_in(&String::from_utf8_lossy(&log))
     }
 
-    /// The parts, as soon as there are so many: the gateway accepts a text before it hands it on. Fewer when no more
-    /// came.
+    /// The parts, as soon as there are so many: the gateway accepts a text before it hands it on. Fewer where no more
+    /// came for a long time.
     pub(crate) fn wait_for_parts(&mut self, count: usize) -> Vec<Part> {
-        let bearerbox = self.dir.path().join("bearerbox.log");
-        wait_until(|| {
-            self.bearerbox.must_live("bearerbox", &bearerbox);
-            self.parts().len() >= count
-        });
-        self.parts()
+        let log = self.dir.path().join("bearerbox.log");
+        let mut parts = self.parts();
+        while parts.len() < count {
+            let more = wait_until(|| {
+                self.bearerbox.must_live("bearerbox", &log);
+                self.parts().len() > parts.len()
+            });
+            parts = self.parts();
+            if !more {
+                break;
+            }
+        }
+        parts
     }
 }
 
