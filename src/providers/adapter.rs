@@ -33,7 +33,8 @@ impl Adapter {
         match provider {
             "smtp" => {
                 if channel != Channel::Email {
-                    let message = format!("route `{route}`: smtp carries email, not {channel}; set channel = \"email\"");
+                    let message =
+                        format!("route `{route}`: smtp carries email, not {channel}; set channel = \"email\"");
                     return Err(vec![Problem::new("wrong-channel", "channel", message)]);
                 }
                 Smtp::build(route, settings, concurrency).map(|smtp| Adapter::Smtp(Box::new(smtp)))
