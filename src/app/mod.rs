@@ -8,6 +8,7 @@ pub mod import;
 pub mod lifecycle;
 mod reading;
 pub mod routes;
+pub mod status;
 pub mod work;
 
 use crate::config::{Config, Database};
