@@ -1,5 +1,6 @@
 //! forewarn: tells every person affected by a data breach, and keeps the record of it.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod content;

@@ -1,8 +1,10 @@
 //! How a command can fail, and what the shell and the reader are told.
 
 use super::output::Printer;
+use crate::app::AppError;
 use crate::config::LoadConfigError;
 use crate::model::problem::Problem;
+use crate::store::StoreError;
 use crate::toml_file::ReadTomlError;
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
@@ -125,6 +127,26 @@ impl From<Problem> for Failure {
 impl From<Vec<Problem>> for Failure {
     fn from(problems: Vec<Problem>) -> Failure {
         Failure::Refused(problems)
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Failure {
+        match error {
+            AppError::Refused(problems) => Failure::Refused(problems),
+            AppError::NoCampaign(_) => Failure::Usage(error.to_string()),
+            fault @ (AppError::Store(_)
+            | AppError::Vault(_)
+            | AppError::Io { .. }
+            | AppError::Reading(_)
+            | AppError::Rejects(_)) => Failure::Fault(fault.into()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Fault(error.into())
     }
 }
 

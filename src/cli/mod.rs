@@ -8,8 +8,10 @@ mod completions;
 mod context;
 mod failure;
 mod init;
+mod list_report;
 mod logging;
 pub mod output;
+mod working;
 
 pub mod campaign;
 pub mod campaign_approve;
@@ -64,10 +66,10 @@ pub struct Global {
 /// The verbs that work.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    // The arguments of the verbs below are defined in their files; each joins the tree with its `run`.
-    //   Demo(demo::DemoArgs), Check(check::CheckArgs), Worker(worker::WorkerArgs), Doctor(doctor::DoctorArgs),
-    //   #[command(subcommand)] Campaign(campaign::CampaignCommand),
-    //   #[command(subcommand)] Provider(provider::ProviderCommand),
+    Check(check::CheckArgs),
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
+    Worker(worker::WorkerArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -93,6 +95,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Check(args) => check::run(&args, context),
+        Command::Campaign(command) => campaign::run(command, context),
+        Command::Worker(args) => worker::run(&args, context),
         Command::Init(args) => init::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

@@ -8,6 +8,7 @@ pub mod disposition;
 pub mod email;
 pub mod incident;
 pub mod ladder;
+pub mod merge;
 pub mod nearest;
 pub mod notice;
 pub mod outcome;

@@ -214,6 +214,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Removes what an interrupted import left behind: its source, and persons beyond the last one that counts.
+    pub async fn drop_incomplete_source(&mut self, no: i64) -> Result<(), StoreError> {
+        for sql in [
+            "delete from contact where campaign = $1
+                and person > (select last_person from campaign where campaign.no = $1)",
+            "delete from sealed_person where campaign = $1
+                and no > (select last_person from campaign where campaign.no = $1)",
+            "delete from person where campaign = $1 and no > (select last_person from campaign where campaign.no = $1)",
+            "delete from row_problem where campaign = $1
+                and source in (select no from source where campaign = $1 and complete = 0)",
+            "delete from source where campaign = $1 and complete = 0",
+        ] {
+            sqlx::query(sql).bind(no).execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
+        Ok(())
+    }
+
     pub async fn add_note(
         &mut self,
         campaign: i64,

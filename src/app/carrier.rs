@@ -1,0 +1,178 @@
+//! Carrying one claimed notice: open the person, render, hand to the adapter.
+
+use super::App;
+use super::routes::ReadyRoute;
+use crate::content::{Envelope, Sender, TemplateFiles, Texts};
+use crate::dispatch::{Carrier, Job};
+use crate::model::incident::CampaignPlan;
+use crate::model::notice::NoticeId;
+use crate::model::outcome::{Class, Outcome};
+use crate::model::person::Person;
+use crate::model::problem::Problem;
+use crate::providers::{Gate, Outgoing};
+use crate::store::campaign::Campaign;
+use crate::store::claim::Due;
+use crate::vault::{CampaignKeys, MasterKey};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+/// A campaign ready to be rendered: its keys, and its texts exactly as approved.
+pub struct OpenCampaign {
+    pub id: String,
+    pub keys: CampaignKeys,
+    pub texts: Texts,
+    pub plan: Arc<CampaignPlan>,
+    /// The right-hand side of the Message-IDs.
+    domain: String,
+}
+
+impl OpenCampaign {
+    /// Builds it from what the store kept; the disk is not asked.
+    pub fn open(master: &MasterKey, campaign: &Campaign) -> Result<OpenCampaign, Vec<Problem>> {
+        let unreadable = |what: &str| {
+            let message =
+                format!("campaign {}: the stored {what} cannot be read; was the database changed?", campaign.id);
+            vec![Problem::new("stored-content", "", message)]
+        };
+        let keys = master
+            .open_campaign_keys(campaign.no, &campaign.keys)
+            .map_err(|e| vec![Problem::new("vault", "keys.master", format!("campaign {}: {e}", campaign.id))])?;
+        let file = Path::new("the stored incident file");
+        let incident = crate::incident_file::parse(file, &campaign.incident_file, i64::MAX / 2)?.value;
+        let templates: std::collections::BTreeMap<String, String> =
+            serde_json::from_str(&campaign.templates).map_err(|_| unreadable("templates"))?;
+        let sender = sender_of(&campaign.sender).ok_or_else(|| unreadable("sender"))?;
+        let domain = sender.from_address.rsplit('@').next().unwrap_or("localhost").to_owned();
+        let texts = Texts::compile(&TemplateFiles(templates), &incident, &sender)?;
+        if texts.digest() != campaign.digests.texts {
+            let message = format!(
+                "campaign {}: its texts no longer have the digest that was approved; if forewarn was updated, run \
+                 `forewarn campaign create` again and approve anew",
+                campaign.id
+            );
+            return Err(vec![Problem::new("texts-changed", "", message)]);
+        }
+        let plan = Arc::new(incident.campaign);
+        Ok(OpenCampaign { id: campaign.id.clone(), keys, texts, plan, domain })
+    }
+
+    /// What is on the envelope of a notice: the same in every attempt, but for the date.
+    pub fn envelope(&self, token: &str, date: i64) -> Envelope {
+        Envelope {
+            message_id: format!("{token}@{}", self.domain),
+            date,
+            notice: token.to_owned(),
+            campaign: self.id.clone(),
+        }
+    }
+}
+
+fn sender_of(text: &str) -> Option<Sender> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    Some(Sender {
+        organisation: value.get("organisation")?.as_str()?.to_owned(),
+        from_name: value.get("from_name").and_then(Value::as_str).map(str::to_owned),
+        from_address: value.get("from_address")?.as_str()?.to_owned(),
+    })
+}
+
+/// The adapters and the campaigns at work.
+pub struct AdapterCarrier {
+    app: App,
+    routes: Vec<ReadyRoute>,
+    campaigns: RwLock<HashMap<i64, Arc<OpenCampaign>>>,
+}
+
+impl AdapterCarrier {
+    pub fn new(app: App, routes: Vec<ReadyRoute>) -> AdapterCarrier {
+        AdapterCarrier { app, routes, campaigns: RwLock::default() }
+    }
+
+    /// Says goodbye to all providers.
+    pub async fn close_routes(&self) {
+        for route in &self.routes {
+            route.adapter.close().await;
+        }
+    }
+
+    fn campaign(&self, no: i64) -> Option<Arc<OpenCampaign>> {
+        self.campaigns.read().ok()?.get(&no).cloned()
+    }
+
+    /// The notice in its final form, or the outcome that says why there is none.
+    fn outgoing(&self, job: &Job) -> Result<Outgoing, Outcome> {
+        let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
+        let campaign = self
+            .campaign(job.campaign)
+            .ok_or_else(|| Outcome::new(Class::NotSent, "closed", "the campaign was closed before sending"))?;
+        let notice = job.due.notice;
+        let person = campaign
+            .keys
+            .open_person(notice.person(), &job.due.sealed)
+            .map_err(|e| fault("vault", &format!("the person's data does not open: {e}")))?;
+        let contact = contact_of(&person, notice)
+            .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
+        let token = self.app.master.token(job.campaign, notice);
+        let route = &self.routes[job.route].plan;
+        let rendered = campaign
+            .texts
+            .render(&person, contact, route.channel, &campaign.envelope(&token, job.started_at))
+            .map_err(|p| fault(p.code, &p.message))?;
+        Ok(Outgoing {
+            channel: route.channel,
+            idempotency_key: format!("{token}-{}", job.due.refusals),
+            notice: token,
+            campaign: campaign.id.clone(),
+            reference: person.reference.clone(),
+            name: person.name.clone(),
+            attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
+            to: contact.address.clone(),
+            country: person.country.clone(),
+            language: campaign.texts.language_for(&person.locale).to_owned(),
+            rendered,
+        })
+    }
+}
+
+fn contact_of(person: &Person, notice: NoticeId) -> Option<&crate::model::contact::Contact> {
+    person.contacts.get(usize::from(notice.contact()))
+}
+
+impl Carrier for AdapterCarrier {
+    fn open(&self, campaign: &Campaign) -> Result<Arc<CampaignPlan>, Problem> {
+        let open = OpenCampaign::open(&self.app.master, campaign).map_err(|mut problems| {
+            if problems.is_empty() { Problem::new("stored-content", "", "unreadable") } else { problems.remove(0) }
+        })?;
+        let plan = open.plan.clone();
+        if let Ok(mut campaigns) = self.campaigns.write() {
+            campaigns.insert(campaign.no, Arc::new(open));
+        }
+        Ok(plan)
+    }
+
+    fn close(&self, campaign: i64) {
+        if let Ok(mut campaigns) = self.campaigns.write() {
+            campaigns.remove(&campaign);
+        }
+    }
+
+    async fn carry(&self, job: Job) -> Outcome {
+        let out = match self.outgoing(&job) {
+            Ok(out) => out,
+            Err(outcome) => return outcome,
+        };
+        let mut gate = Gate::default().unless(job.halted).unless(job.stopping);
+        if let Some((slot, late)) = job.slot {
+            gate = gate.at_slot(slot, late);
+        }
+        self.routes[job.route].adapter.send(&out, &gate).await
+    }
+
+    fn domain(&self, campaign: i64, due: &Due) -> Option<String> {
+        let person = self.campaign(campaign)?.keys.open_person(due.notice.person(), &due.sealed).ok()?;
+        let address = contact_of(&person, due.notice)?.address.reveal();
+        address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
+    }
+}

@@ -1,0 +1,297 @@
+//! Making a campaign from an incident file, or bringing one that has not started up to date with it.
+//!
+//! `create` is idempotent: the campaign of an incident and kind exists once, and a list that is in already adds nobody.
+
+use super::digests::{digests, ladder_digest, list_digest};
+use super::import::{Files, Into, Outputs, import, open};
+use super::{App, AppError};
+use crate::content::{Sender, TemplateFiles, Texts};
+use crate::model::campaign::CampaignState;
+use crate::model::incident::{CampaignPlan, Incident};
+use crate::model::problem::Problem;
+use crate::model::time::Micros;
+use crate::store::campaign::Campaign;
+use crate::vault::CampaignKeys;
+use rand::seq::IndexedRandom as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What `create` and `check` came to.
+#[derive(Debug)]
+pub struct Created {
+    pub campaign: Campaign,
+    /// Nothing had to be done: the campaign was there with the same content.
+    pub unchanged: bool,
+    /// The first problems of the rows that were read now.
+    pub problems: Vec<Problem>,
+    /// Worth knowing, no obstacle.
+    pub warnings: Vec<Problem>,
+    /// Approvals that the change voided.
+    pub voided: u64,
+}
+
+/// An incident with everything that follows from it.
+struct Prepared {
+    incident: Incident,
+    incident_file: String,
+    templates: TemplateFiles,
+    sender: Sender,
+    texts: Arc<Texts>,
+    plan: Arc<CampaignPlan>,
+}
+
+impl App {
+    /// Makes the campaign of an incident file, or updates it while it has not started. `by` is its creator.
+    pub async fn create_campaign(
+        &self,
+        incident_path: &Path,
+        by: &str,
+        outputs: &Outputs<'_>,
+        now: Micros,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Created, AppError> {
+        let prepared = self.prepare(incident_path, now)?;
+        // Every list must open before anything is written.
+        for source in &prepared.incident.sources {
+            open(source).await?;
+        }
+        let kind = prepared.plan.kind;
+        let existing = self.store.campaign_of_incident(&prepared.incident.id, kind).await?;
+        match existing {
+            None => self.create_new(prepared, by, outputs, now, progress).await,
+            Some(campaign) => self.bring_up_to_date(campaign, prepared, by, outputs, now, progress).await,
+        }
+    }
+
+    fn prepare(&self, path: &Path, now: Micros) -> Result<Prepared, AppError> {
+        let incident_file = fs_err::read_to_string(path).map_err(AppError::io("reading the incident file"))?;
+        let incident = crate::incident_file::parse(path, &incident_file, now)?.value;
+        let overlay = self.config.paths.templates.as_deref();
+        let templates = TemplateFiles::load(&incident.campaign.templates, overlay)
+            .map_err(|e| Problem::new("missing-template", "campaign.templates", e.to_string()))?;
+        let sender = Sender {
+            organisation: self.config.sender.organisation.clone(),
+            from_name: Some(self.config.sender.email.name.clone()).filter(|name| !name.is_empty()),
+            from_address: self.config.sender.email.address.clone(),
+        };
+        let texts = Texts::compile(&templates, &incident, &sender)?;
+        let plan = Arc::new(incident.campaign.clone());
+        let unserved = self.unserved(&plan);
+        if !unserved.is_empty() {
+            return Err(unserved.into());
+        }
+        Ok(Prepared { incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
+    }
+
+    async fn create_new(
+        &self,
+        prepared: Prepared,
+        by: &str,
+        outputs: &Outputs<'_>,
+        now: Micros,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Created, AppError> {
+        let mut tx = self.store.begin().await?;
+        let no = tx.next_campaign_no().await?;
+        let (keys, sealed_keys) = self.master.new_campaign_keys(no)?;
+        let campaign = Campaign {
+            no,
+            id: fresh_id(&prepared.incident.id),
+            incident: prepared.incident.id.clone(),
+            kind: prepared.plan.kind,
+            title: prepared.incident.title.clone(),
+            state: CampaignState::Draft,
+            reason: None,
+            created_at: now,
+            created_by: by.to_owned(),
+            started_at: None,
+            incident_file: prepared.incident_file.clone(),
+            templates: json_of(&prepared.templates),
+            sender: json_of_sender(&prepared.sender),
+            digests: digests(&[], prepared.texts.digest(), &prepared.plan),
+            keys: sealed_keys,
+            last_person: 0,
+            planned: 0,
+        };
+        tx.insert_campaign(&campaign).await?;
+        tx.add_note(no, now, by, "created", &campaign.title).await?;
+        tx.commit().await?;
+        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        campaign: Campaign,
+        prepared: Prepared,
+        by: &str,
+        outputs: &Outputs<'_>,
+        now: Micros,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Created, AppError> {
+        let words_changed = campaign.digests.texts != prepared.texts.digest()
+            || campaign.digests.ladder != ladder_digest(&prepared.plan);
+        let wanted = source_digests(&prepared.incident).await?;
+        let known = self.store.source_digests(campaign.no).await?;
+        let complete = self.store.sources(campaign.no).await?.iter().all(|s| s.complete);
+        let before_start = matches!(campaign.state, CampaignState::Draft | CampaignState::Approved);
+        let list_is_in =
+            if before_start { complete && wanted == known } else { wanted.iter().all(|d| known.contains(d)) };
+        if list_is_in && complete && !words_changed {
+            let warnings = prepared.texts.warnings();
+            return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
+        }
+        if !before_start && (campaign.state != CampaignState::Paused || words_changed) {
+            return Err(started_already(&campaign, words_changed).into());
+        }
+        let keys = self.master.open_campaign_keys(campaign.no, &campaign.keys)?;
+        let mut tx = self.store.begin().await?;
+        if before_start && !list_is_in {
+            tx.drop_list(campaign.no).await?;
+        } else if !complete {
+            tx.drop_incomplete_source(campaign.no).await?;
+        }
+        tx.commit().await?;
+        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
+    }
+
+    /// Imports the sources that are not in yet, writes the content down and voids what was approved before.
+    #[expect(clippy::too_many_arguments, reason = "the state of one command, passed on once")]
+    async fn take_in(
+        &self,
+        mut campaign: Campaign,
+        prepared: Prepared,
+        keys: CampaignKeys,
+        by: &str,
+        outputs: &Outputs<'_>,
+        now: Micros,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Created, AppError> {
+        let mut files = Files::create(outputs)?;
+        let keys = Arc::new(keys);
+        let mut rows_before = 0;
+        let sources = self.store.sources(campaign.no).await?;
+        let mut digests_in: Vec<String> = sources.iter().map(|s| s.digest.clone()).collect();
+        let mut next_person = self.campaign(&campaign.id).await?.last_person + 1;
+        let mut unclosed = Vec::new();
+        for source in &prepared.incident.sources {
+            if digests_in.contains(&source_digest(source.path.clone()).await?) {
+                continue;
+            }
+            let mut counted = |rows: u64| progress(rows_before + rows);
+            let mut into = Into {
+                campaign: campaign.no,
+                keys: keys.clone(),
+                texts: prepared.texts.clone(),
+                plan: prepared.plan.clone(),
+                progress: &mut counted,
+            };
+            let no = digests_in.len() as i64 + 1;
+            let imported = import(self, &mut into, source, no, next_person, &mut files).await?;
+            digests_in.push(imported.digest);
+            next_person = imported.next_person;
+            rows_before += imported.sums.rows as u64;
+            unclosed.extend(imported.unclosed_quote);
+        }
+        let problems = files.finish()?;
+        campaign.digests = digests(&digests_in, prepared.texts.digest(), &prepared.plan);
+        campaign.title = prepared.incident.title.clone();
+        campaign.incident_file = prepared.incident_file;
+        campaign.templates = json_of(&prepared.templates);
+        campaign.sender = json_of_sender(&prepared.sender);
+        let mut tx = self.store.begin().await?;
+        tx.update_campaign_content(&campaign).await?;
+        let voided = tx.void_approvals(campaign.no, now, "the campaign was changed").await?;
+        if campaign.state == CampaignState::Approved {
+            tx.move_campaign(campaign.no, &[CampaignState::Approved], CampaignState::Draft, None, now).await?;
+            campaign.state = CampaignState::Draft;
+        }
+        let text = format!("list {}", list_digest(&digests_in));
+        tx.add_note(campaign.no, now, by, "content", &text).await?;
+        tx.commit().await?;
+        if !unclosed.is_empty() {
+            // The list may lack rows: it stays visible, but no campaign starts from it.
+            let mut tx = self.store.begin().await?;
+            tx.drop_list(campaign.no).await?;
+            tx.commit().await?;
+            return Err(unclosed.into());
+        }
+        if self.store.sums(campaign.no).await?.persons_total() == 0 {
+            let message = "no row of the list is a person who can be reached; correct the rows (--rejects FILE.csv \
+                           writes them with the reasons) and run the command again";
+            let mut refused = vec![Problem::new("no-persons", "source", message)];
+            refused.extend(problems);
+            return Err(refused.into());
+        }
+        Ok(Created { campaign, unchanged: false, problems, warnings: prepared.texts.warnings(), voided })
+    }
+}
+
+fn started_already(campaign: &Campaign, words_changed: bool) -> Problem {
+    let state = campaign.state.as_str();
+    let message = match words_changed {
+        true => format!(
+            "campaign {} is {state}: its texts, ladder and sender stand as they were approved; undo the change, or make \
+             another campaign of the incident (kind = \"update\")",
+            campaign.id
+        ),
+        false => format!(
+            "campaign {} is {state} and the list has changed; pause it first (`forewarn campaign pause {} --reason …`), \
+             then run this again to add the new persons, approve and resume",
+            campaign.id, campaign.id
+        ),
+    };
+    Problem::new("already-started", "", message)
+}
+
+/// `2026-001-k3f9q`: the incident's id, so that people know it, and five letters that tell campaigns apart.
+fn fresh_id(incident: &str) -> String {
+    const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
+    let mut rng = rand::rng();
+    let tail: String = (0..5).filter_map(|_| LETTERS.choose(&mut rng)).map(|b| char::from(*b)).collect();
+    format!("{}-{tail}", incident.to_ascii_lowercase())
+}
+
+async fn source_digests(incident: &Incident) -> Result<Vec<String>, AppError> {
+    let mut digests = Vec::new();
+    for source in &incident.sources {
+        digests.push(source_digest(source.path.clone()).await?);
+    }
+    Ok(digests)
+}
+
+/// SHA-256 of the file's bytes, as intake works it out while reading.
+async fn source_digest(path: std::path::PathBuf) -> Result<String, AppError> {
+    let work = tokio::task::spawn_blocking(move || {
+        use sha2::Digest as _;
+        let mut hasher = sha2::Sha256::new();
+        std::io::copy(&mut fs_err::File::open(path)?, &mut HashWriter(&mut hasher))?;
+        Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    });
+    work.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(AppError::io("reading the list"))
+}
+
+struct HashWriter<'h>(&'h mut sha2::Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        sha2::Digest::update(self.0, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn json_of(templates: &TemplateFiles) -> String {
+    serde_json::Value::from_iter(templates.0.iter().map(|(k, v)| (k.clone(), v.clone()))).to_string()
+}
+
+fn json_of_sender(sender: &Sender) -> String {
+    serde_json::json!({
+        "organisation": sender.organisation,
+        "from_name": sender.from_name,
+        "from_address": sender.from_address,
+    })
+    .to_string()
+}

@@ -1,0 +1,369 @@
+//! Taking a source into a campaign: read and seal on one thread, write on another, in batches of bounded number.
+
+use super::reading::{Batch, Candidate, ReadingError, Trial, WAITING, read_list};
+use super::{App, AppError};
+use crate::content::Texts;
+use crate::intake::{ListFacts, ListReader, RejectsWriter, Row, Verdict};
+use crate::model::channel::ContactKind;
+use crate::model::incident::{CampaignPlan, FileSource};
+use crate::model::merge::{Merge, merge};
+use crate::model::person::Person;
+use crate::model::personal::Personal;
+use crate::model::problem::Problem;
+use crate::store::Tx;
+use crate::store::import::{NewPerson, NewSource, SourceSums, StoredPerson};
+use crate::vault::CampaignKeys;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Where the rows of an import are told about, on request.
+#[derive(Default)]
+pub struct Outputs<'p> {
+    /// The rejects file; made when the first row is rejected.
+    pub rejects: Option<&'p Path>,
+    /// One JSON line a row: personal data, mode 0600.
+    pub rows: Option<&'p Path>,
+}
+
+/// What the campaign's persons are taken in for.
+pub(super) struct Into<'a> {
+    pub campaign: i64,
+    pub keys: Arc<CampaignKeys>,
+    pub texts: Arc<Texts>,
+    pub plan: Arc<CampaignPlan>,
+    /// Called with the number of rows done.
+    pub progress: &'a mut (dyn FnMut(u64) + Send),
+}
+
+/// What one source came to.
+#[derive(Debug)]
+pub struct Imported {
+    pub facts: ListFacts,
+    pub digest: String,
+    pub sums: SourceSums,
+    pub next_person: i64,
+    /// The file ended inside a quoted cell: rows may be missing, so the list must not be used.
+    pub unclosed_quote: Option<Problem>,
+}
+
+/// Takes one source in. When it fails half-way the source stays incomplete and the campaign cannot start.
+pub(super) async fn import(
+    app: &App,
+    into: &mut Into<'_>,
+    source: &FileSource,
+    no: i64,
+    first_person: i64,
+    files: &mut Files,
+) -> Result<Imported, AppError> {
+    let reader = open(source).await?;
+    let facts = reader.facts().clone();
+    let mut tx = app.store.begin().await?;
+    tx.begin_source(
+        into.campaign,
+        &NewSource {
+            no,
+            name: source.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            encoding: facts.encoding.to_owned(),
+            delimiter: facts.delimiter.to_string(),
+        },
+    )
+    .await?;
+    tx.commit().await?;
+    files.headings = facts.headings.clone();
+    let (to, mut from) = mpsc::channel(WAITING);
+    let (keys, trial) = (into.keys.clone(), Trial::new(into.texts.clone(), into.plan.clone()));
+    let reading = tokio::task::spawn_blocking(move || read_list(reader, &keys, trial, first_person, &to));
+    let mut writing = Writing {
+        campaign: into.campaign,
+        source: no,
+        keys: into.keys.clone(),
+        sums: SourceSums::default(),
+        tallies: BTreeMap::new(),
+        unclosed_quote: None,
+    };
+    while let Some(first) = from.recv().await {
+        let mut tx = app.store.begin().await?;
+        let mut next = Some(first);
+        let mut batches = 0;
+        while let Some(batch) = next {
+            writing.write(&mut tx, batch, files).await?;
+            batches += 1;
+            next = if batches < BATCHES_PER_COMMIT { from.recv().await } else { None };
+        }
+        tx.commit().await?;
+        (into.progress)(writing.sums.rows as u64);
+    }
+    let read = match reading.await {
+        Ok(Ok(read)) => read,
+        Ok(Err(ReadingError::Read(error))) => return Err(error.into()),
+        Ok(Err(ReadingError::Vault(error))) => return Err(error.into()),
+        Ok(Err(ReadingError::Abandoned)) | Err(_) => {
+            return Err(AppError::io("reading the list")(std::io::Error::other("the reader stopped")));
+        }
+    };
+    let tallies: Vec<(String, String, i64)> = writing.tallies.into_iter().map(|((k, n), v)| (k, n, v)).collect();
+    let mut tx = app.store.begin().await?;
+    let last = read.next_person - 1;
+    tx.finish_source(into.campaign, no, &read.digest, &writing.sums, &tallies, last).await?;
+    tx.commit().await?;
+    Ok(Imported {
+        facts,
+        digest: read.digest,
+        sums: writing.sums,
+        next_person: read.next_person,
+        unclosed_quote: writing.unclosed_quote,
+    })
+}
+
+/// Opens a list; what hinders is a refusal that names the file.
+pub(super) async fn open(source: &FileSource) -> Result<ListReader, AppError> {
+    let source = source.clone();
+    let opened = tokio::task::spawn_blocking(move || ListReader::open(&source)).await;
+    let opened = opened.map_err(|e| AppError::io("opening the list")(std::io::Error::other(e)))?;
+    opened.map_err(|e| Problem::new("bad-list", "source", e.to_string()).into())
+}
+
+/// The files that rows are told about in, opened when first needed.
+#[derive(Default)]
+pub(super) struct Files {
+    rejects_path: Option<std::path::PathBuf>,
+    rejects: Option<RejectsWriter>,
+    rows: Option<BufWriter<fs_err::File>>,
+    headings: Vec<String>,
+    row_problems: Vec<Problem>,
+}
+
+/// Batches written in one transaction: the keyed hashes fall anywhere in their indexes, so a page that many rows of a
+/// transaction touch is written once instead of many times.
+const BATCHES_PER_COMMIT: usize = 5;
+
+/// How many problems a report lists; all are in the rejects file.
+const LISTED: usize = 100;
+
+impl Files {
+    pub(super) fn create(outputs: &Outputs<'_>) -> Result<Files, AppError> {
+        let rows = match outputs.rows {
+            None => None,
+            Some(path) => {
+                let file = private_file(path).map_err(AppError::io(format!("making {}", path.display())))?;
+                Some(BufWriter::new(file))
+            }
+        };
+        Ok(Files { rejects_path: outputs.rejects.map(Path::to_owned), rows, ..Files::default() })
+    }
+
+    fn reject(&mut self, row: &Row) -> Result<(), AppError> {
+        let Some(path) = &self.rejects_path else { return Ok(()) };
+        let writer = match &mut self.rejects {
+            Some(writer) => writer,
+            none => none.insert(RejectsWriter::create(path, &self.headings)?),
+        };
+        Ok(writer.write_row(row)?)
+    }
+
+    fn tell(&mut self, lines: impl IntoIterator<Item = Value>) -> Result<(), AppError> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        for line in lines {
+            writeln!(rows, "{line}").map_err(AppError::io("writing the rows file"))?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, problem: &Problem) {
+        if self.row_problems.len() < LISTED {
+            self.row_problems.push(problem.clone());
+        }
+    }
+
+    /// Completes the files; the first problems of the rows.
+    pub(super) fn finish(mut self) -> Result<Vec<Problem>, AppError> {
+        if let Some(mut rows) = self.rows.take() {
+            rows.flush().map_err(AppError::io("writing the rows file"))?;
+        }
+        if let Some(rejects) = self.rejects.take() {
+            rejects.finish()?;
+        }
+        Ok(self.row_problems)
+    }
+}
+
+fn private_file(path: &Path) -> std::io::Result<fs_err::File> {
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    let file = fs_err::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    // A file that was there keeps its mode otherwise.
+    fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
+}
+
+struct Writing {
+    campaign: i64,
+    source: i64,
+    keys: Arc<CampaignKeys>,
+    sums: SourceSums,
+    tallies: BTreeMap<(String, String), i64>,
+    unclosed_quote: Option<Problem>,
+}
+
+impl Writing {
+    async fn write(&mut self, tx: &mut Tx<'_>, batch: Batch, files: &mut Files) -> Result<(), AppError> {
+        let (news, rest): (Vec<NewPerson>, Vec<Rest>) = batch.candidates.into_iter().map(Rest::split).unzip();
+        let added = tx.add_persons(self.campaign, self.source, &news).await?;
+        let mut rejected = batch.rejected;
+        let mut lines: Vec<(u64, Value)> = Vec::new();
+        let mut problems: Vec<(bool, Problem)> = Vec::new();
+        for (new, rest) in news.iter().zip(rest) {
+            let mut merged_into = None;
+            if added.contains(&new.no) {
+                self.count_person(new);
+            } else {
+                match self.merge_into_existing(tx, new, &rest).await? {
+                    Ok(row) => merged_into = Some(row),
+                    Err(problem) => {
+                        let problem = problem.at_row(new.row);
+                        let verdict = Verdict::Rejected(problem.clone(), vec![problem]);
+                        rejected.push(Row { number: new.row, raw: rest.cells, verdict });
+                        continue;
+                    }
+                }
+            }
+            if files.rows.is_some() {
+                lines.push((new.row, person_line(new.row, &rest.person, merged_into, &rest.problems)));
+            }
+            self.sums.persons += i64::from(merged_into.is_none());
+            self.sums.merged += i64::from(merged_into.is_some());
+            problems.extend(rest.problems.into_iter().map(|p| (false, p)));
+        }
+        rejected.sort_by_key(|row| row.number);
+        for row in &rejected {
+            let Verdict::Rejected(main, all) = &row.verdict else { continue };
+            self.count_rejected(main);
+            files.reject(row)?;
+            lines.push((row.number, rejected_line(row.number, all)));
+            problems.extend(all.iter().map(|p| (true, p.clone())));
+        }
+        problems.sort_by_key(|(_, p)| p.row);
+        problems.iter().for_each(|(_, p)| files.note(p));
+        self.sums.rows += batch.rows as i64;
+        tx.add_problems(self.campaign, self.source, &problems).await?;
+        lines.sort_by_key(|(row, _)| *row);
+        files.tell(lines.into_iter().map(|(_, line)| line))
+    }
+
+    fn count(&mut self, kind: &str, name: &str, n: i64) {
+        *self.tallies.entry((kind.to_owned(), name.to_owned())).or_default() += n;
+    }
+
+    fn count_person(&mut self, new: &NewPerson) {
+        self.count("person", "in_flight", 1);
+        self.count("locale", &new.locale, 1);
+        self.count("country", &new.country, 1);
+        for letter in ["e", "p"].into_iter().filter(|l| new.reach.contains(l)) {
+            self.count("contact", letter, 1);
+        }
+    }
+
+    fn count_rejected(&mut self, main: &Problem) {
+        self.sums.rejected += 1;
+        if main.code == "no-contact" {
+            self.sums.without_contact += 1;
+        }
+        if main.code == "unclosed-quote" {
+            self.unclosed_quote = Some(main.clone());
+        }
+    }
+
+    /// The row the person came from, or what contradicts it.
+    async fn merge_into_existing(
+        &mut self,
+        tx: &mut Tx<'_>,
+        new: &NewPerson,
+        rest: &Rest,
+    ) -> Result<Result<u64, Problem>, AppError> {
+        let Some(existing) = tx.person_by_reference(self.campaign, &new.ref_hash).await? else {
+            let what = "the person that holds this reference is not readable; run the command again";
+            return Ok(Err(Problem::new("ref-conflict", "ref", what)));
+        };
+        let first = self.keys.open_person(existing.no, &existing.sealed)?;
+        match merge(&first, &rest.person) {
+            Merge::Same => Ok(Ok(existing.row)),
+            Merge::Extended(whole) => {
+                self.extend(tx, &existing, &first, &whole).await?;
+                Ok(Ok(existing.row))
+            }
+            Merge::Conflict(field) => {
+                let message = format!(
+                    "row {} has the same reference but another {field}; give one of them its own reference, or make \
+                     the two rows agree",
+                    existing.row
+                );
+                Ok(Err(Problem::new("ref-conflict", field, message)))
+            }
+        }
+    }
+
+    async fn extend(
+        &mut self,
+        tx: &mut Tx<'_>,
+        existing: &StoredPerson,
+        first: &Person,
+        whole: &Person,
+    ) -> Result<(), AppError> {
+        let sealed = self.keys.seal_person(existing.no, whole)?;
+        let hashes: Vec<i64> = whole.contacts.iter().map(|c| self.keys.contact_hash(c)).collect();
+        tx.extend_person(self.campaign, existing.no, &whole.reach(), &sealed, &hashes).await?;
+        let (before, after) = (first.reach(), whole.reach());
+        for letter in ["e", "p"] {
+            if after.contains(letter) && !before.contains(letter) {
+                self.count("contact", letter, 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A candidate without what the store takes.
+struct Rest {
+    person: Person,
+    cells: Vec<Personal>,
+    problems: Vec<Problem>,
+}
+
+impl Rest {
+    fn split(candidate: Candidate) -> (NewPerson, Rest) {
+        let Candidate { new, person, cells, problems } = candidate;
+        (new, Rest { person, cells, problems })
+    }
+}
+
+fn person_line(row: u64, person: &Person, merged_into: Option<u64>, problems: &[Problem]) -> Value {
+    let address = |kind: ContactKind| person.first(kind).map(|c| c.address.reveal());
+    let mut line = json!({
+        "row": row,
+        "verdict": if merged_into.is_some() { "merged" } else { "person" },
+        "ref": person.reference.reveal(),
+        "email": address(ContactKind::Email),
+        "phone": address(ContactKind::Phone),
+        "locale": person.locale,
+        "problems": problems.iter().map(|p| p.code).collect::<Vec<_>>(),
+    });
+    if let Some(into) = merged_into {
+        line["merged_into"] = into.into();
+    }
+    line
+}
+
+fn rejected_line(row: u64, problems: &[Problem]) -> Value {
+    json!({
+        "row": row,
+        "verdict": "rejected",
+        "ref": null,
+        "email": null,
+        "phone": null,
+        "locale": null,
+        "problems": problems.iter().map(|p| p.code).collect::<Vec<_>>(),
+    })
+}

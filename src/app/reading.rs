@@ -1,0 +1,149 @@
+//! The reading half of an import: a thread of its own that reads, checks and seals, a batch at a time.
+
+use crate::content::{Envelope, Texts};
+use crate::intake::{ListReader, ReadError, Row, Verdict};
+use crate::model::incident::CampaignPlan;
+use crate::model::notice::MAX_CONTACTS;
+use crate::model::person::Person;
+use crate::model::personal::Personal;
+use crate::model::problem::Problem;
+use crate::store::import::NewPerson;
+use crate::vault::{CampaignKeys, VaultError};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Rows that travel and are written together.
+const BATCH: usize = 4_000;
+/// Batches that may wait for the writer: what bounds the memory.
+pub(super) const WAITING: usize = 2;
+
+/// A row that is a person, ready to be written unless its reference is taken.
+pub(super) struct Candidate {
+    pub new: NewPerson,
+    pub person: Person,
+    /// The row as written, should it have to go to the rejects file after all.
+    pub cells: Vec<Personal>,
+    pub problems: Vec<Problem>,
+}
+
+/// Some rows of a source.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub candidates: Vec<Candidate>,
+    pub rejected: Vec<Row>,
+    pub rows: u64,
+}
+
+/// How the reading ended.
+pub(super) struct Read {
+    pub digest: String,
+    pub next_person: i64,
+}
+
+#[derive(Debug)]
+pub(super) enum ReadingError {
+    Read(ReadError),
+    Vault(VaultError),
+    /// The writer gave up; its own error says why.
+    Abandoned,
+}
+
+/// Reads the list to its end. Persons are numbered from `next_person`.
+pub(super) fn read_list(
+    mut reader: ListReader,
+    keys: &CampaignKeys,
+    mut trial: Trial,
+    mut next_person: i64,
+    to: &mpsc::Sender<Batch>,
+) -> Result<Read, ReadingError> {
+    let mut batch = Batch::default();
+    while let Some(row) = reader.next_row().map_err(ReadingError::Read)? {
+        batch.rows += 1;
+        match row.verdict {
+            Verdict::Rejected(..) => batch.rejected.push(row),
+            Verdict::Person { mut person, mut problems } => {
+                person.contacts.truncate(MAX_CONTACTS);
+                let cells = reader.cells();
+                if let Some(problem) = trial.render(&person) {
+                    let problem = problem.at_row(row.number);
+                    problems.insert(0, problem.clone());
+                    let verdict = Verdict::Rejected(problem, problems);
+                    batch.rejected.push(Row { number: row.number, raw: cells, verdict });
+                } else {
+                    let new = sealed(keys, next_person, row.number, &person).map_err(ReadingError::Vault)?;
+                    next_person += 1;
+                    batch.candidates.push(Candidate { new, person, cells, problems });
+                }
+            }
+        }
+        if batch.rows as usize >= BATCH {
+            to.blocking_send(std::mem::take(&mut batch)).map_err(|_| ReadingError::Abandoned)?;
+        }
+    }
+    to.blocking_send(batch).map_err(|_| ReadingError::Abandoned)?;
+    Ok(Read { digest: reader.digest().unwrap_or_default(), next_person })
+}
+
+fn sealed(keys: &CampaignKeys, no: i64, row: u64, person: &Person) -> Result<NewPerson, VaultError> {
+    Ok(NewPerson {
+        no,
+        row,
+        ref_hash: keys.reference_hash(person.reference.reveal()),
+        reach: person.reach(),
+        locale: person.locale.clone(),
+        country: person.country.clone(),
+        sealed: keys.seal_person(no, person)?,
+        contacts: person.contacts.iter().map(|c| keys.contact_hash(c)).collect(),
+    })
+}
+
+/// Renders notices on trial, so that a missing value is found before the start. Persons who differ in nothing that the
+/// words depend on are tried once.
+pub(super) struct Trial {
+    texts: Arc<Texts>,
+    plan: Arc<CampaignPlan>,
+    extras: Vec<String>,
+    tried: HashSet<u64>,
+}
+
+impl Trial {
+    pub(super) fn new(texts: Arc<Texts>, plan: Arc<CampaignPlan>) -> Trial {
+        let extras = texts.extras().keys().map(|k| (*k).to_owned()).collect();
+        Trial { texts, plan, extras, tried: HashSet::new() }
+    }
+
+    fn render(&mut self, person: &Person) -> Option<Problem> {
+        let mut hasher = DefaultHasher::new();
+        self.texts.language_for(&person.locale).hash(&mut hasher);
+        person.data_types.hash(&mut hasher);
+        person.role.as_str().hash(&mut hasher);
+        person.reach().hash(&mut hasher);
+        for text in [&person.name, &person.reference] {
+            // Length in steps and whether it is plain: what the parts of an SMS depend on.
+            (text.reveal().chars().count().div_ceil(8), text.reveal().is_ascii()).hash(&mut hasher);
+        }
+        for (heading, value) in person.extra.iter().filter(|(heading, _)| self.extras.contains(heading)) {
+            (heading, value.reveal().chars().count().div_ceil(8), value.reveal().is_ascii()).hash(&mut hasher);
+        }
+        if !self.tried.insert(hasher.finish()) {
+            return None;
+        }
+        let problem = self.plan.ladder.plan(&person.reach()).into_iter().find_map(|planned| {
+            let contact = person.contacts.get(usize::from(planned.contact))?;
+            let envelope = Envelope {
+                message_id: "trial@trial.invalid".into(),
+                date: 0,
+                notice: "trial".into(),
+                campaign: "trial".into(),
+            };
+            self.texts.render(person, contact, planned.channel, &envelope).err()
+        });
+        if problem.is_some() {
+            // The next row like this one has the same fault and must be told so too.
+            self.tried.remove(&hasher.finish());
+        }
+        problem
+    }
+}

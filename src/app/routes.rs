@@ -1,0 +1,80 @@
+//! From the configured routes to adapters and what the dispatcher must know of them.
+
+use super::{App, AppError};
+use crate::config::Route;
+use crate::dispatch::RoutePlan;
+use crate::dispatch::limiter::Window;
+use crate::model::channel::Channel;
+use crate::model::incident::CampaignPlan;
+use crate::model::problem::Problem;
+use crate::providers::adapter::Adapter;
+use crate::providers::catalogue::Catalogue;
+
+/// A route with its adapter, ready to send.
+#[derive(Debug)]
+pub struct ReadyRoute {
+    pub plan: RoutePlan,
+    pub adapter: Adapter,
+}
+
+impl App {
+    /// The definitions of the binary with the configured folder laid over them.
+    pub fn catalogue(&self) -> Result<Catalogue, AppError> {
+        Ok(Catalogue::load(self.config.paths.providers.as_deref())?)
+    }
+
+    /// All routes, or everything that is wrong with any of them. Nothing is connected yet.
+    pub fn ready_routes(&self) -> Result<Vec<ReadyRoute>, AppError> {
+        let catalogue = self.catalogue()?;
+        let mut ready = Vec::new();
+        let mut problems = Vec::new();
+        for route in &self.config.routes {
+            match self.ready_route(route, &catalogue) {
+                Ok(route) => ready.push(route),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(ready) } else { Err(problems.into()) }
+    }
+
+    /// One route, or everything that is wrong with it.
+    pub fn ready_route(&self, route: &Route, catalogue: &Catalogue) -> Result<ReadyRoute, Vec<Problem>> {
+        let named = |problems: Vec<Problem>| -> Vec<Problem> {
+            problems.into_iter().map(|p| p.on_route(&route.name)).collect()
+        };
+        let settings = self.config.settings(route).map_err(named)?;
+        let adapter =
+            Adapter::build(&route.name, &route.provider, route.channel, &settings, route.concurrency, catalogue)
+                .map_err(named)?;
+        let abilities = adapter.abilities();
+        let window = |l: &crate::config::Limit| Window { rate: l.rate, per: l.per };
+        let plan = RoutePlan {
+            name: route.name.clone(),
+            provider: route.provider.clone(),
+            channel: route.channel,
+            weight: route.weight,
+            concurrency: route.concurrency,
+            limits: route.limits.iter().map(window).collect(),
+            domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
+            idempotent: abilities.idempotent,
+            reports_delivery: abilities.reports_delivery,
+        };
+        Ok(ReadyRoute { plan, adapter })
+    }
+
+    /// The channels of the ladder that no route serves: whoever needs them would wait for ever.
+    pub fn unserved(&self, plan: &CampaignPlan) -> Vec<Problem> {
+        let served = |channel: Channel| self.config.routes.iter().any(|r| r.channel == channel);
+        let mut missing: Vec<Channel> = plan.ladder.steps.iter().map(|s| s.channel).filter(|c| !served(*c)).collect();
+        missing.dedup();
+        let problem = |channel: Channel| {
+            let message = format!(
+                "the ladder has a step by {channel}, but {} has no route of that channel; add a [[route]] with \
+                 channel = \"{channel}\" or take the step out",
+                self.config.file.display()
+            );
+            Problem::new("no-route", "campaign.ladder", message)
+        };
+        missing.into_iter().map(problem).collect()
+    }
+}

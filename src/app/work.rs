@@ -1,0 +1,32 @@
+//! Running the dispatcher over the configured routes.
+
+use super::carrier::AdapterCarrier;
+use super::{App, AppError};
+use crate::dispatch::{Dispatcher, End, Until};
+use crate::store::WorkerLock;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+impl App {
+    /// The right to send on this database, or the refusal that names the other worker.
+    pub fn lock_for_worker(&self) -> Result<WorkerLock, AppError> {
+        Ok(self.store.lock_for_worker()?)
+    }
+
+    /// Sends until the end that `until` names, or until `stop` turns true.
+    pub async fn work(
+        &self,
+        _lock: &WorkerLock,
+        until: Until,
+        stop: watch::Receiver<bool>,
+        clock: fn() -> i64,
+    ) -> Result<End, AppError> {
+        let routes = self.ready_routes()?;
+        let plans = routes.iter().map(|r| r.plan.clone()).collect();
+        let carrier = Arc::new(AdapterCarrier::new(self.clone(), routes));
+        let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock);
+        let end = dispatcher.run(until).await;
+        carrier.close_routes().await;
+        Ok(end?)
+    }
+}
