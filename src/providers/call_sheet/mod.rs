@@ -95,7 +95,8 @@ impl CallSheet {
     }
 
     pub fn abilities(&self) -> Abilities {
-        Abilities { idempotent: true, reports_delivery: false }
+        // What the callers find out is the report.
+        Abilities { idempotent: true, reports_delivery: true }
     }
 
     pub async fn check(&self) -> Result<String, Problem> {
