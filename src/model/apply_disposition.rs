@@ -80,30 +80,26 @@ pub fn apply_disposition(
             return Err(NotACall::NotOnSheet);
         }
     }
+    let (state, reason) = logged_as(disposition.means);
     Ok(match disposition.means {
         Meaning::Told => AfterCall {
-            state: NoticeState::Acknowledged,
-            reason: None,
+            state,
+            reason,
             next: None,
             standing: Standing::Satisfied,
             weigh: false,
             waiting: Waiting::SuppressUnlessAlways,
         },
         // The call is still owed: it stays on the sheet, and the person in flight.
-        Meaning::Again => AfterCall {
-            state: NoticeState::Accepted,
-            reason: None,
-            next: None,
-            standing: Standing::InFlight,
-            weigh: false,
-            waiting: Waiting::Keep,
-        },
-        Meaning::Refused => failed(Class::RefusedByPerson, next(ladder, notice, reach, |c| c != Channel::Phone)),
-        Meaning::BadNumber => failed(Class::BadAddress, next(ladder, notice, reach, |_| true)),
+        Meaning::Again => {
+            AfterCall { state, reason, next: None, standing: Standing::InFlight, weigh: false, waiting: Waiting::Keep }
+        }
+        Meaning::Refused => failed(state, reason, next(ladder, notice, reach, |c| c != Channel::Phone)),
+        Meaning::BadNumber => failed(state, reason, next(ladder, notice, reach, |_| true)),
         // Whether anybody was told is not known, and the program must not go on by itself.
         Meaning::Human => AfterCall {
-            state: NoticeState::Unknown,
-            reason: None,
+            state,
+            reason,
             next: None,
             standing: Standing::NeedsHuman,
             weigh: false,
@@ -112,14 +108,18 @@ pub fn apply_disposition(
     })
 }
 
-fn failed(reason: Class, next: Option<Planned>) -> AfterCall {
-    AfterCall {
-        state: NoticeState::Failed,
-        reason: Some(reason),
-        next,
-        standing: Standing::NeedsHuman,
-        weigh: true,
-        waiting: Waiting::Keep,
+fn failed(state: NoticeState, reason: Option<Class>, next: Option<Planned>) -> AfterCall {
+    AfterCall { state, reason, next, standing: Standing::NeedsHuman, weigh: true, waiting: Waiting::Keep }
+}
+
+/// The state and class that a disposition of this meaning is logged with.
+pub fn logged_as(meaning: Meaning) -> (NoticeState, Option<Class>) {
+    match meaning {
+        Meaning::Told => (NoticeState::Acknowledged, None),
+        Meaning::Again => (NoticeState::Accepted, None),
+        Meaning::Refused => (NoticeState::Failed, Some(Class::RefusedByPerson)),
+        Meaning::BadNumber => (NoticeState::Failed, Some(Class::BadAddress)),
+        Meaning::Human => (NoticeState::Unknown, None),
     }
 }
 
