@@ -10,7 +10,7 @@ use crate::model::rendered::Rendered;
 use crate::providers::private_file;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Show the notices as real persons would get them
@@ -65,17 +65,17 @@ pub(super) fn run(args: &PreviewArgs, context: &Context) -> Result<(), Failure> 
                     for line in lines(one, &rendered) {
                         context.printer.line(line)?;
                     }
-                    preview.extend(content(&rendered));
+                    preview["content"] = content(&rendered);
                 }
                 Some(directory) => {
                     let files = write(directory, one, args.reference.is_some(), &rendered)?;
                     for file in &files {
                         context.printer.line(file.display())?;
                     }
-                    preview.insert("files".to_owned(), json!(files));
+                    preview["files"] = json!(files);
                 }
             }
-            previews.push(Value::Object(preview));
+            previews.push(preview);
         }
         context.printer.object(&json!({ "campaign": campaign.id, "previews": previews }))
     })
@@ -93,22 +93,18 @@ fn address(one: &Shown) -> &str {
     one.person.contacts.get(usize::from(one.notice.contact())).map_or("", |c| c.address.reveal())
 }
 
-fn about(one: &Shown) -> Map<String, Value> {
-    let value = json!({
+fn about(one: &Shown) -> Value {
+    json!({
         "language": one.language,
         "channel": one.channel.as_str(),
         "role": one.role.as_str(),
         "ref": one.person.reference.reveal(),
         "contact": address(one),
-    });
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    })
 }
 
-fn content(rendered: &Rendered) -> Map<String, Value> {
-    let value = match rendered {
+fn content(rendered: &Rendered) -> Value {
+    match rendered {
         Rendered::Email(mail) => json!({
             "subject": mail.subject.reveal(), "text": mail.text.reveal(), "html": mail.html.reveal(),
         }),
@@ -120,10 +116,6 @@ fn content(rendered: &Rendered) -> Map<String, Value> {
                 "id": id, "heading": heading, "text": text.reveal(),
             })).collect::<Vec<_>>(),
         }),
-    };
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
     }
 }
 

@@ -8,3 +8,4 @@ mod incident_file;
 mod intake_truth;
 mod rules;
 mod smtp;
+mod verbs;
