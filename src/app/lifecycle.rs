@@ -92,8 +92,9 @@ impl App {
     pub async fn cancel_rest(&self, campaign: &Campaign, now: Micros) -> Result<(), AppError> {
         loop {
             let mut tx = self.store.begin().await?;
-            let done =
-                tx.cancel_waiting(campaign.no, now, CHUNK).await? + tx.exclude_unplanned(campaign.no, CHUNK).await?;
+            let mut done = tx.cancel_waiting(campaign.no, now, CHUNK).await?;
+            done += tx.cancel_open_calls(campaign.no, now, CHUNK).await?;
+            done += tx.exclude_unplanned(campaign.no, CHUNK).await?;
             tx.commit().await?;
             if done == 0 {
                 return Ok(());

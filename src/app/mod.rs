@@ -1,11 +1,13 @@
 //! Composition: the steps put together into what a person asks for. The command line (and later the console) only
 //! read arguments and print; everything they do with campaigns is here.
 
+pub mod calls;
 pub mod carrier;
 pub mod create;
 pub mod digests;
 pub mod import;
 pub mod lifecycle;
+pub mod preview;
 mod reading;
 pub mod routes;
 pub mod status;

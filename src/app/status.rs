@@ -77,7 +77,7 @@ impl App {
 }
 
 /// A running campaign of which nobody is in flight or needs a human is finished.
-fn shown_state(campaign: &Campaign, sums: &Sums) -> CampaignState {
+pub fn shown_state(campaign: &Campaign, sums: &Sums) -> CampaignState {
     let open = sums.person(Standing::InFlight) + sums.person(Standing::NeedsHuman);
     if campaign.state == CampaignState::Running && open == 0 { CampaignState::Finished } else { campaign.state }
 }

@@ -1,11 +1,22 @@
 //! `forewarn campaign preview ID`: each variant of the notices with rows of the list, as they would go out.
 
+use super::{Context, Failure, owner_only};
+use crate::app::App;
+use crate::app::carrier::OpenCampaign;
+use crate::app::preview::Shown;
 use crate::model::channel::Channel;
+use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
+use crate::providers::private_file;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::path::PathBuf;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// Show the notices as real persons would get them
+///
+/// For every language, channel and role that occurs, the notice of one person of the list. It is their real data, and
+/// that is what is printed: choose where you run this. Nothing is sent.
 #[derive(Args, Debug)]
 pub struct PreviewArgs {
     /// The campaign
@@ -17,7 +28,7 @@ pub struct PreviewArgs {
     /// On this channel only
     #[arg(long, value_name = "C", value_parser = channel())]
     pub channel: Option<Channel>,
-    /// Write the notices as files into this folder
+    /// Write the notices as files into this folder (readable by you only) and print their names instead
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -25,4 +36,134 @@ pub struct PreviewArgs {
 fn channel() -> impl TypedValueParser<Value = Channel> {
     PossibleValuesParser::new(Channel::ALL.map(Channel::as_str))
         .try_map(|name| Channel::parse(&name).ok_or("is no channel"))
+}
+
+pub(super) fn run(args: &PreviewArgs, context: &Context) -> Result<(), Failure> {
+    context.block_on(async {
+        let app = context.app().await?;
+        let campaign = app.campaign(&args.campaign).await?;
+        let open = OpenCampaign::open(&app.master, &campaign)?;
+        let shown = match &args.reference {
+            Some(reference) => app.notices_of(campaign.no, &open, reference, args.channel).await?,
+            None => app.variants(campaign.no, &open, args.channel).await?,
+        };
+        if shown.is_empty() {
+            let by = args.channel.map(|c| format!(" by {c}")).unwrap_or_default();
+            let message =
+                format!("campaign {} foresees no such notice{by}; `campaign show` has its ladder", campaign.id);
+            return Err(Problem::new("no-notice", "channel", message).into());
+        }
+        if let Some(directory) = &args.out {
+            private_file::create_dir(directory)?;
+        }
+        let mut previews = Vec::new();
+        for one in &shown {
+            let rendered = render(&app, campaign.no, &open, one, context.now())?;
+            let mut preview = about(one);
+            match &args.out {
+                None => {
+                    for line in lines(one, &rendered) {
+                        context.printer.line(line)?;
+                    }
+                    preview["content"] = content(&rendered);
+                }
+                Some(directory) => {
+                    let files = write(directory, one, args.reference.is_some(), &rendered)?;
+                    for file in &files {
+                        context.printer.line(file.display())?;
+                    }
+                    preview["files"] = json!(files);
+                }
+            }
+            previews.push(preview);
+        }
+        context.printer.object(&json!({ "campaign": campaign.id, "previews": previews }))
+    })
+}
+
+/// The notice exactly as it would go out now.
+fn render(app: &App, no: i64, open: &OpenCampaign, one: &Shown, now: i64) -> Result<Rendered, Failure> {
+    let token = app.master.token(no, one.notice);
+    let contact = one.person.contacts.get(usize::from(one.notice.contact()));
+    let contact = contact.ok_or_else(|| Problem::new("no-contact", "", "the person no longer has this contact"))?;
+    Ok(open.texts.render(&one.person, contact, one.channel, &open.envelope(&token, now))?)
+}
+
+fn address(one: &Shown) -> &str {
+    one.person.contacts.get(usize::from(one.notice.contact())).map_or("", |c| c.address.reveal())
+}
+
+fn about(one: &Shown) -> Value {
+    json!({
+        "language": one.language,
+        "channel": one.channel.as_str(),
+        "role": one.role.as_str(),
+        "ref": one.person.reference.reveal(),
+        "contact": address(one),
+    })
+}
+
+fn content(rendered: &Rendered) -> Value {
+    match rendered {
+        Rendered::Email(mail) => json!({
+            "subject": mail.subject.reveal(), "text": mail.text.reveal(), "html": mail.html.reveal(),
+        }),
+        Rendered::Sms(sms) => json!({
+            "text": sms.text.reveal(), "coding": sms.coding.as_str(), "segments": sms.segments,
+        }),
+        Rendered::Call(script) => json!({
+            "sections": script.sections.iter().map(|(id, heading, text)| json!({
+                "id": id, "heading": heading, "text": text.reveal(),
+            })).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn lines(one: &Shown, rendered: &Rendered) -> Vec<String> {
+    let (channel, language, role) = (one.channel, &one.language, one.role.as_str());
+    let reference = one.person.reference.reveal();
+    let mut lines = vec![format!("== {channel} in {language} to {role}: {reference}, {}", address(one))];
+    lines.push(match rendered {
+        Rendered::Email(mail) => format!("Subject: {}\n\n{}", mail.subject.reveal(), mail.text.reveal()),
+        Rendered::Sms(sms) => {
+            let parts = if sms.segments == 1 { "segment" } else { "segments" };
+            format!("{}, {} {parts}\n\n{}", sms.coding.as_str(), sms.segments, sms.text.reveal())
+        }
+        Rendered::Call(script) => {
+            let sections = script.sections.iter().map(|(_, heading, text)| format!("{heading}\n{}\n", text.reveal()));
+            sections.collect::<Vec<_>>().join("\n")
+        }
+    });
+    lines.push(String::new());
+    lines.into_iter().map(|line| printable(&line)).collect()
+}
+
+/// What a list or a text might hold to command a terminal is shown as a sign instead.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The notice as files whose names tell the variant and nobody's name.
+fn write(directory: &Path, one: &Shown, of_one_person: bool, rendered: &Rendered) -> Result<Vec<PathBuf>, Failure> {
+    let stem = match of_one_person {
+        true => format!("{}-{}-{}", one.channel, one.notice.contact(), one.language),
+        false => format!("{}-{}-{}", one.channel, one.language, one.role.as_str()),
+    };
+    let mut files = Vec::new();
+    let mut put = |extension: &str, content: &str| -> Result<(), Failure> {
+        let path = directory.join(format!("{stem}.{extension}"));
+        owner_only::write(&path, content)?;
+        files.push(path);
+        Ok(())
+    };
+    match rendered {
+        Rendered::Email(mail) => {
+            put("eml", mail.mime.reveal())?;
+            put("html", mail.html.reveal())?;
+            put("txt", mail.text.reveal())?;
+        }
+        Rendered::Sms(sms) => put("txt", sms.text.reveal())?,
+        Rendered::Call(_) => put("txt", &lines(one, rendered).join("\n"))?,
+    }
+    Ok(files)
 }

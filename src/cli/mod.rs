@@ -11,6 +11,7 @@ mod init;
 mod list_report;
 mod logging;
 pub mod output;
+mod owner_only;
 mod working;
 
 pub mod campaign;

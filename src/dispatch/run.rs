@@ -37,7 +37,7 @@ pub enum Until {
     Stopped,
     /// Nothing is due.
     NothingDue,
-    /// Nobody of this campaign is in flight, or it no longer runs.
+    /// Nothing of this campaign waits to be sent, now or later, or it no longer runs.
     Settled(i64),
 }
 
@@ -404,7 +404,16 @@ impl<C: Carrier> Dispatcher<C> {
             Until::Settled(campaign) => {
                 let running = self.live.get(campaign).is_some_and(|l| l.running);
                 let sums = self.store.sums(*campaign).await?;
-                Ok(!running || sums.person(crate::model::person::Standing::InFlight) == 0)
+                if !running || sums.person(crate::model::person::Standing::InFlight) == 0 {
+                    return Ok(true);
+                }
+                // Whoever is left waits for a call or a receipt: nothing that this loop could bring about.
+                for channel in Channel::ALL {
+                    if self.store.next_due(*campaign, channel).await?.is_some() {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
             }
         }
     }

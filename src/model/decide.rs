@@ -109,7 +109,9 @@ fn accepted(plan: &CampaignPlan, ended: &Ended<'_>, now: Micros) -> Decision {
         };
         wanted.then(|| (planned, now.saturating_add(step.after)))
     });
-    let standing = if next.is_some() { Standing::InFlight } else { Standing::Satisfied };
+    // A call on the sheet of a route that reports how calls end is a call not yet made: nobody was told.
+    let call_is_open = ended.channel == Channel::Phone && ended.reports_delivery;
+    let standing = if next.is_some() || call_is_open { Standing::InFlight } else { Standing::Satisfied };
     Decision {
         state: NoticeState::Accepted,
         due: None,
@@ -212,6 +214,9 @@ mod tests {
         let reporting = Ended { reports_delivery: true, ..email.clone() };
         let waits = r#"accepted due=None next=Some("sms+4h") in_flight"#;
         check("a delivery report is still to come", &reporting, Class::Accepted, 9, waits);
+        let on_sheet = Ended { reports_delivery: true, ..phone.clone() };
+        check("a call that is on a sheet", &on_sheet, Class::Accepted, 9, "accepted due=None next=None in_flight");
+        check("a call that was made", &phone, Class::Accepted, 9, "accepted due=None next=None satisfied");
         let at_once = r#"failed due=None next=Some("sms+0h") in_flight"#;
         check("a bad address goes on at once", &email, Class::BadAddress, 9, at_once);
         check("a refusal goes on at once", &email, Class::RefusedByPerson, 9, at_once);

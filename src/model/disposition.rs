@@ -20,6 +20,7 @@ pub struct Disposition {
     /// R: call again.
     pub again: bool,
     pub then: Option<Then>,
+    pub means: Meaning,
     /// By BCP 47 language.
     names: BTreeMap<String, String>,
 }
@@ -32,6 +33,22 @@ pub enum Then {
     OtherChannel,
     NextOfKin,
     Guardian,
+}
+
+/// What becomes of the notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meaning {
+    /// The person knows.
+    Told,
+    /// Not by this channel.
+    Refused,
+    /// Not at this number.
+    BadNumber,
+    /// The call is still owed.
+    Again,
+    /// A person must decide how to go on.
+    Human,
 }
 
 /// The list, in the order callers see it.
@@ -47,6 +64,8 @@ pub enum DispositionsError {
     Unreadable { message: String },
     #[error("disposition `{id}`: flags are letters of H C T R, each at most once, and never both T and R")]
     Flags { id: String },
+    #[error("disposition `{id}`: `again` goes with the flag R, and `told` with H, C and T")]
+    Meaning { id: String },
     #[error("disposition `{id}`: stands twice in the list")]
     Twice { id: String },
     #[error("`{id}`: has no name in English (en)")]
@@ -66,6 +85,7 @@ struct DispositionEntry {
     id: String,
     flags: String,
     then: Option<Then>,
+    means: Meaning,
     names: BTreeMap<String, String>,
 }
 
@@ -129,6 +149,10 @@ fn disposition(entry: DispositionEntry) -> Result<Disposition, DispositionsError
     if !known || (has('T') && has('R')) {
         return Err(DispositionsError::Flags { id: entry.id });
     }
+    let told_in_full = has('H') && has('C') && has('T');
+    if (entry.means == Meaning::Again) != has('R') || (entry.means == Meaning::Told && !told_in_full) {
+        return Err(DispositionsError::Meaning { id: entry.id });
+    }
     if !entry.names.contains_key(FALLBACK) {
         return Err(DispositionsError::NoName { id: entry.id });
     }
@@ -138,6 +162,7 @@ fn disposition(entry: DispositionEntry) -> Result<Disposition, DispositionsError
         last: has('T'),
         again: has('R'),
         then: entry.then,
+        means: entry.means,
         id: entry.id,
         names: entry.names,
     })
@@ -172,14 +197,18 @@ mod tests {
     #[test]
     fn a_bad_list_is_refused() {
         let one = |flags: &str, id: &str| {
-            format!("[[disposition]]\nid = \"{id}\"\nflags = \"{flags}\"\nnames = {{ en = \"x\" }}\n")
+            format!(
+                "[[disposition]]\nid = \"{id}\"\nflags = \"{flags}\"\nmeans = \"human\"\nnames = {{ en = \"x\" }}\n"
+            )
         };
         for (text, want) in [
             (one("TR", "a") + "[words]", "never both"),
             (one("X", "a") + "[words]", "letters"),
             (one("HH", "a") + "[words]", "letters"),
             (one("H", "a") + &one("T", "a") + "[words]", "twice"),
-            (one("H", "a").replace("en", "de") + "[words]", "English"),
+            (one("R", "a") + "[words]", "goes with the flag R"),
+            (one("HT", "a").replace("human", "told") + "[words]", "`told` with H, C and T"),
+            (one("H", "a").replace("{ en", "{ de") + "[words]", "English"),
             (one("H", "a") + "colour = 1\n[words]", "unknown field"),
         ] {
             let error = Dispositions::parse(&text).expect_err(&text).to_string();

@@ -29,6 +29,11 @@ impl NoticeId {
         ((self.0 >> CHANNEL_BITS) & 0xff) as u8
     }
 
+    /// The channel, or `None` where the number names one that this version does not know.
+    pub fn channel(self) -> Option<Channel> {
+        Channel::ALL.into_iter().find(|c| c.number() == self.0 & ((1 << CHANNEL_BITS) - 1))
+    }
+
     /// The ids of all notices of a person lie in `first..=last`.
     pub fn range_of(person: i64) -> (i64, i64) {
         let first = person << (CHANNEL_BITS + CONTACT_BITS);
@@ -101,7 +106,7 @@ mod tests {
             for contact in [0u8, 1, 255] {
                 for channel in Channel::ALL {
                     let id = NoticeId::new(person, contact, channel);
-                    assert_eq!((id.person(), id.contact()), (person, contact));
+                    assert_eq!((id.person(), id.contact(), id.channel()), (person, contact, Some(channel)));
                     let (first, last) = NoticeId::range_of(person);
                     assert!((first..=last).contains(&id.0));
                 }

@@ -67,13 +67,14 @@ impl Standing {
 }
 
 /// Where a person stands when the notice just decided leaves them at `standing` and these are the states of all their
-/// notices: being told once is enough, and whoever has a notice on its way is in flight.
-pub fn standing_beside(standing: Standing, states: &[NoticeState]) -> Standing {
+/// notices: being told once is enough, and whoever has a notice on its way is in flight. `call_is_open`: one of the
+/// accepted ones is a call on a sheet, which tells nobody before it is made.
+pub fn standing_beside(standing: Standing, states: &[NoticeState], call_is_open: bool) -> Standing {
     let any = |wanted: &[NoticeState]| states.iter().any(|s| wanted.contains(s));
     if standing != Standing::NeedsHuman {
         return standing;
     }
-    if any(&[NoticeState::Queued, NoticeState::Sending, NoticeState::Deferred]) {
+    if call_is_open || any(&[NoticeState::Queued, NoticeState::Sending, NoticeState::Deferred]) {
         return Standing::InFlight;
     }
     if any(&[NoticeState::Accepted, NoticeState::Delivered, NoticeState::Acknowledged]) {

@@ -1,6 +1,7 @@
 //! What people ask for after the fact: trying failures again, and calling a campaign off.
 
 use super::claim::summed;
+use super::receipt::OPEN_CALL;
 use super::{StoreError, Tx, json};
 use crate::model::notice::NoticeId;
 use crate::model::outcome::Class;
@@ -82,6 +83,37 @@ impl Tx<'_> {
             found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
         changes.push(("notice".into(), "cancelled".into(), found.len() as i64));
         let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
+        self.tally(campaign, summed(changes)).await?;
+        Ok(found.len())
+    }
+
+    /// Calls off up to `limit` calls that lie on a sheet and were not made; how many. As [`Tx::cancel_waiting`].
+    pub async fn cancel_open_calls(&mut self, campaign: i64, now: Micros, limit: usize) -> Result<usize, StoreError> {
+        let sql = format!("select n.id from notice n where n.campaign = $1 and {OPEN_CALL} limit $2");
+        let found: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(limit as i64)
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<serde_json::Value> = found.iter().map(|id| serde_json::json!([id])).collect();
+        sqlx::query(
+            "update notice set state = 'cancelled', changed_at = $2
+             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+        )
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&ids))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let n = found.len() as i64;
+        let mut changes = vec![("notice".into(), "accepted".into(), -n), ("notice".into(), "cancelled".into(), n)];
+        let persons: BTreeSet<i64> = found.iter().map(|id| NoticeId(*id).person()).collect();
         changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
         self.tally(campaign, summed(changes)).await?;
         Ok(found.len())

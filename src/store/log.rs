@@ -4,6 +4,7 @@ use super::{Store, StoreError};
 use crate::model::notice::NoticeId;
 use crate::model::time::Micros;
 use crate::vault::SealedPerson;
+use sqlx::any::AnyRow;
 
 /// One attempt with the sealed person it was for.
 #[derive(Clone, Debug)]
@@ -24,14 +25,25 @@ pub struct LoggedAttempt {
     pub sealed: SealedPerson,
 }
 
-/// What people and the program did to the campaign.
+/// What people and the program did to the campaign, or found out about one notice.
 #[derive(Clone, Debug)]
 pub struct LoggedNote {
     pub id: i64,
+    pub about: Option<About>,
     pub at: Micros,
     pub by: String,
     pub what: String,
     pub text: String,
+}
+
+/// The notice that a note is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub notice: NoticeId,
+    pub route: String,
+    pub provider: String,
+    pub attempts: i64,
+    pub sealed: SealedPerson,
 }
 
 impl Store {
@@ -81,7 +93,13 @@ impl Store {
     /// Up to `limit` notes after the one with this id.
     pub async fn notes_after(&self, campaign: i64, after: i64, limit: usize) -> Result<Vec<LoggedNote>, StoreError> {
         let rows = sqlx::query(
-            "select id, at, by_name, what, text from note where campaign = $1 and id > $2 order by id limit $3",
+            "select o.id, o.at, o.by_name, o.what, o.text, o.notice, n.route, n.attempts, s.wrapped_key, s.sealed,
+                    (select a.provider from attempt a where a.campaign = o.campaign and a.notice = o.notice
+                     order by a.no desc limit 1)
+             from note o
+             left join notice n on n.campaign = o.campaign and n.id = o.notice
+             left join sealed_person s on s.campaign = o.campaign and s.no = o.notice / 4096
+             where o.campaign = $1 and o.id > $2 order by o.id limit $3",
         )
         .bind(campaign)
         .bind(after)
@@ -93,6 +111,7 @@ impl Store {
             .map(|row| {
                 Ok(LoggedNote {
                     id: self.get(row, 0)?,
+                    about: self.about_of(row)?,
                     at: self.get(row, 1)?,
                     by: self.get(row, 2)?,
                     what: self.get(row, 3)?,
@@ -100,5 +119,18 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    fn about_of(&self, row: &AnyRow) -> Result<Option<About>, StoreError> {
+        let notice: Option<i64> = self.get(row, 5)?;
+        let (key, blob): (Option<Vec<u8>>, Option<Vec<u8>>) = (self.get(row, 8)?, self.get(row, 9)?);
+        let (Some(notice), Some(key), Some(blob)) = (notice, key, blob) else { return Ok(None) };
+        Ok(Some(About {
+            notice: NoticeId(notice),
+            route: self.get::<Option<String>>(row, 6)?.unwrap_or_default(),
+            attempts: self.get::<Option<i64>>(row, 7)?.unwrap_or_default(),
+            sealed: SealedPerson { key, blob },
+            provider: self.get::<Option<String>>(row, 10)?.unwrap_or_default(),
+        }))
     }
 }

@@ -11,6 +11,8 @@ pub mod followup;
 pub mod import;
 pub mod log;
 pub mod plan;
+pub mod preview;
+pub mod receipt;
 pub mod record;
 pub mod route;
 pub mod status;

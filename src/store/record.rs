@@ -1,6 +1,7 @@
 //! Writing down how attempts ended, and what follows: one transaction for a whole batch.
 
 use super::claim::summed;
+use super::receipt::OPEN_CALL;
 use super::{StoreError, Tx, json};
 use crate::model::decide::Decision;
 use crate::model::notice::{NoticeId, NoticeState};
@@ -135,6 +136,15 @@ impl Tx<'_> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        self.stand_anew(campaign, &wanted).await
+    }
+
+    /// Gives persons these standings; the changes to the sums.
+    pub(super) async fn stand_anew(
+        &mut self,
+        campaign: i64,
+        wanted: &BTreeMap<i64, Standing>,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let rows: Vec<Value> = wanted.iter().map(|(no, s)| json!([no, s.as_str()])).collect();
         let rows = json(&rows);
         let before: Vec<(i64, String)> = sqlx::query_as(
@@ -170,7 +180,7 @@ impl Tx<'_> {
     }
 
     /// Somebody whose notice failed may have another on its way, or may have been told already.
-    async fn weigh_other_notices(
+    pub(super) async fn weigh_other_notices(
         &mut self,
         campaign: i64,
         wanted: &mut BTreeMap<i64, Standing>,
@@ -180,23 +190,27 @@ impl Tx<'_> {
         if failing.is_empty() {
             return Ok(());
         }
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "select cast(j.value ->> 0 as bigint), n.state from json_each($2) as j
+        let sql = format!(
+            "select cast(j.value ->> 0 as bigint), n.state, case when {OPEN_CALL} then 1 else 0 end
+             from json_each($2) as j
              join notice n on n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
-                          and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096",
-        )
-        .bind(campaign)
-        .bind(json(&failing))
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
-        let mut states: HashMap<i64, Vec<NoticeState>> = HashMap::new();
-        for (no, state) in rows {
-            states.entry(no).or_default().push(self.store.word(&state, NoticeState::parse)?);
+                          and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096"
+        );
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(json(&failing))
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        let mut beside: HashMap<i64, (Vec<NoticeState>, bool)> = HashMap::new();
+        for (no, state, open_call) in rows {
+            let (states, call_is_open) = beside.entry(no).or_default();
+            states.push(self.store.word(&state, NoticeState::parse)?);
+            *call_is_open |= open_call == 1;
         }
         for (no, standing) in wanted.iter_mut() {
-            if let Some(states) = states.get(no) {
-                *standing = standing_beside(*standing, states);
+            if let Some((states, call_is_open)) = beside.get(no) {
+                *standing = standing_beside(*standing, states, *call_is_open);
             }
         }
         Ok(())

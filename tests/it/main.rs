@@ -11,3 +11,4 @@ mod kannel;
 mod rules;
 mod smtp;
 mod support;
+mod verbs;

@@ -17,6 +17,8 @@ pub struct Answer {
     pub notice: String,
     pub disposition: Disposition,
     pub note: Personal,
+    /// Which call of the notice it was, from 1; `None` where the table does not say.
+    pub call: Option<u32>,
 }
 
 /// The answers of a filled-in table, row by row.
@@ -80,6 +82,7 @@ struct Columns {
     notice: usize,
     disposition: usize,
     note: Option<usize>,
+    call: Option<usize>,
 }
 
 impl Columns {
@@ -91,7 +94,12 @@ impl Columns {
                 Problem::new("no-column", name, message)
             })
         };
-        Ok(Columns { notice: needed("notice")?, disposition: needed("disposition")?, note: position("note") })
+        Ok(Columns {
+            notice: needed("notice")?,
+            disposition: needed("disposition")?,
+            note: position("note"),
+            call: position("call"),
+        })
     }
 
     fn answer(
@@ -117,6 +125,17 @@ impl Columns {
             return Some(Err(Problem::new("bad-disposition", "disposition", message).at_row(row)));
         };
         let note = self.note.map(cell).unwrap_or_default().trim_start_matches('\'');
-        Some(Ok(Answer { row, notice: notice.to_owned(), disposition: disposition.clone(), note: Personal::new(note) }))
+        let call = match self.call.map(cell).unwrap_or_default() {
+            "" => None,
+            written => match written.parse() {
+                Ok(call) => Some(call),
+                Err(_) => {
+                    let message = "this is no number of a call: restore the column from the exported file";
+                    return Some(Err(Problem::new("bad-call", "call", message).at_row(row)));
+                }
+            },
+        };
+        let disposition = disposition.clone();
+        Some(Ok(Answer { row, notice: notice.to_owned(), disposition, note: Personal::new(note), call }))
     }
 }

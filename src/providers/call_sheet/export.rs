@@ -11,7 +11,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The columns of the table, in order.
-pub const COLUMNS: [&str; 7] = ["notice", "reference", "name", "phone", "language", "disposition", "note"];
+/// `call` counts the calls of a notice from 1: it tells
+/// the answer to a second call from the first answer read twice.
+pub const COLUMNS: [&str; 8] = ["notice", "reference", "name", "phone", "language", "disposition", "note", "call"];
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;color:#111;background:#fff;margin:0 auto;max-width:46rem;padding:1rem}
@@ -50,8 +52,14 @@ pub struct Exported {
     pub calls: usize,
 }
 
-/// Writes `call-sheet.html` and `call-sheet.csv` into `out` from the tasks of the sheet directory.
-pub fn export(directory: &Path, out: &Path, dispositions: &Dispositions) -> Result<Exported, ExportError> {
+/// Writes `call-sheet.html` and `call-sheet.csv` into `out` from the tasks of the sheet directory. `due` says which
+/// call of its notice a task is, and `None` for a task that is no call to make now.
+pub fn export(
+    directory: &Path,
+    out: &Path,
+    dispositions: &Dispositions,
+    due: &dyn Fn(&Task) -> Option<u32>,
+) -> Result<Exported, ExportError> {
     private_file::create_dir(out)?;
     let exported = Exported { html: out.join("call-sheet.html"), csv: out.join("call-sheet.csv"), calls: 0 };
     let mut page = BufWriter::new(private_file::create(&exported.html)?);
@@ -65,10 +73,11 @@ pub fn export(directory: &Path, out: &Path, dispositions: &Dispositions) -> Resu
     let mut calls = 0;
     for path in task_files(&tasks_of(directory))? {
         let task = read_task(&path)?;
+        let Some(call) = due(&task) else { continue };
         write_call(&mut page, &task, dispositions)?;
         let cells = [&task.notice, &task.reference, &task.name, &task.phone, &task.language];
         let cells = cells.map(|cell| sheet_safe(cell));
-        table.write_record(cells.iter().map(String::as_str).chain(["", ""]))?;
+        table.write_record(cells.iter().map(String::as_str).chain(["", "", &call.to_string()]))?;
         calls += 1;
     }
     writeln!(page, "</main>\n</html>")?;

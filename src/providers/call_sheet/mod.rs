@@ -57,6 +57,25 @@ pub fn tasks_of(directory: &Path) -> PathBuf {
     directory.join("tasks")
 }
 
+/// Takes a call that is settled off the sheet; true where it was there.
+pub fn remove_task(directory: &Path, notice: &str) -> std::io::Result<bool> {
+    match fs_err::remove_file(task_file(&tasks_of(directory), notice)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn task_file(tasks: &Path, notice: &str) -> PathBuf {
+    tasks.join(format!("{}.json", private_file::name_of(notice)))
+}
+
+/// The sheet directory that the settings of a route name.
+pub fn directory_of(route: &str, settings: &Settings) -> Result<PathBuf, Vec<Problem>> {
+    let settings = settings.declared(&CallSheet::declarations(), route)?;
+    Ok(PathBuf::from(settings.text("dir").unwrap_or_default()))
+}
+
 impl CallSheet {
     pub fn declarations() -> Vec<SettingDecl> {
         vec![SettingDecl::required("dir", SettingKind::Text)]
@@ -67,8 +86,7 @@ impl CallSheet {
             let message = format!("route `{route}`: `call-sheet` serves the channel phone only, not {channel}");
             return Err(vec![Problem::new("wrong-channel", "channel", message)]);
         }
-        let settings = settings.declared(&CallSheet::declarations(), route)?;
-        Ok(CallSheet { tasks: tasks_of(Path::new(settings.text("dir").unwrap_or_default())) })
+        Ok(CallSheet { tasks: tasks_of(&directory_of(route, settings)?) })
     }
 
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
@@ -82,10 +100,10 @@ impl CallSheet {
             return shut.outcome();
         }
         let tasks = self.tasks.clone();
-        let name = format!("{}.json", private_file::name_of(&out.notice));
+        let file = task_file(&tasks, &out.notice);
         let written = tokio::task::spawn_blocking(move || {
             private_file::create_dir(&tasks)?;
-            private_file::write_whole(&tasks.join(name), &content, true)
+            private_file::write_whole(&file, &content, true)
         });
         match written.await {
             Ok(Ok(())) => Outcome::new(Class::Accepted, "on-sheet", "").with_provider_id(&out.notice),
@@ -95,7 +113,8 @@ impl CallSheet {
     }
 
     pub fn abilities(&self) -> Abilities {
-        Abilities { idempotent: true, reports_delivery: false }
+        // What the callers find out is the report.
+        Abilities { idempotent: true, reports_delivery: true }
     }
 
     pub async fn check(&self) -> Result<String, Problem> {

@@ -21,6 +21,11 @@ fn call(notice: &str, name: &str, language: &str) -> Outgoing {
     out
 }
 
+/// Every call is the first one.
+fn first(_: &Task) -> Option<u32> {
+    Some(1)
+}
+
 fn adapter(directory: &Path) -> CallSheet {
     CallSheet::build("callers", Channel::Phone, &Settings::new().with("dir", directory.display())).expect("valid")
 }
@@ -39,7 +44,8 @@ async fn notices_become_sheets_and_dispositions_come_back() {
     let halted = Gate::default().unless(Arc::new(AtomicBool::new(true)));
     assert_eq!(adapter.send(&call("n4", "x", "en"), &halted).await.class, Class::NotSent);
 
-    let exported = export::export(directory.path(), &directory.path().join("out"), &dispositions).expect("exported");
+    let exported =
+        export::export(directory.path(), &directory.path().join("out"), &dispositions, &first).expect("exported");
     assert_eq!(exported.calls, 3, "the same notice twice is one call");
     let html = fs_err::read_to_string(&exported.html).expect("readable");
     assert!(html.contains("&lt;script&gt;Eve") && !html.contains("<script"), "{html}");
@@ -47,8 +53,8 @@ async fn notices_become_sheets_and_dispositions_come_back() {
     assert!(html.contains("Falsche Nummer") && html.contains("号码错误") && html.contains("Wrong number"));
     assert_eq!(html.matches("class=\"box\"").count(), 3 * 16);
     let csv = fs_err::read_to_string(&exported.csv).expect("readable");
-    assert!(csv.starts_with("\u{feff}notice,reference,name,phone,language,disposition,note\nn1,C-77,"), "{csv}");
-    assert!(csv.contains("n2,C-77,'=HYPERLINK(1),'+15555550100,de,,") && csv.contains("n3,C-77,王小明"), "{csv}");
+    assert!(csv.starts_with("\u{feff}notice,reference,name,phone,language,disposition,note,call\nn1,C-77,"), "{csv}");
+    assert!(csv.contains("n2,C-77,'=HYPERLINK(1),'+15555550100,de,,,1\n") && csv.contains("n3,C-77,王小明"), "{csv}");
     assert_eq!(answers::read(csv.as_bytes(), &dispositions), [], "nobody was called yet");
 
     let filled =
@@ -57,6 +63,13 @@ async fn notices_become_sheets_and_dispositions_come_back() {
     let shown: Vec<_> =
         answers.iter().map(|a| (a.row, a.notice.as_str(), a.disposition.id.as_str(), a.note.reveal())).collect();
     assert_eq!(shown, [(1, "n1", "informed", ""), (2, "n2", "wrong-number", "gehört, sagt er, \nder Firma")]);
+
+    let second = |task: &Task| (task.notice == "n2").then_some(2);
+    let again = export::export(directory.path(), &directory.path().join("again"), &dispositions, &second);
+    let csv = fs_err::read_to_string(again.expect("exported").csv).expect("readable");
+    assert!(csv.lines().count() == 2 && csv.contains("n2,") && csv.ends_with(",,,2\n"), "only the calls that are due");
+    assert!(remove_task(directory.path(), "n3").expect("removed"));
+    assert!(!remove_task(directory.path(), "n3").expect("a second time is no fault"));
 
     #[cfg(unix)]
     for path in [&exported.html, &exported.csv, &tasks_of(directory.path()).join("n1.json")] {
@@ -96,6 +109,12 @@ fn each_bad_row_is_a_problem_of_its_own() {
     let want = [(1, "informed"), (2, "bad-disposition"), (3, "no-notice"), (4, "answered-twice"), (6, "voicemail")];
     assert_eq!(shown, want);
     assert!(!format!("{found:?}").contains("Jane"));
+    let calls: Vec<_> =
+        answers::read(b"notice,disposition,call\nn1,informed,2\nn2,informed,\nn3,informed,x\n", &dispositions)
+            .into_iter()
+            .map(|row| row.map(|answer| answer.call).map_err(|problem| problem.code))
+            .collect();
+    assert_eq!(calls, [Ok(Some(2)), Ok(None), Err("bad-call")]);
     for (table, code) in [("a,b\n1,2\n", "no-column"), ("", "no-column"), ("notice,note\nn1,x\n", "no-column")] {
         let found = answers::read(table.as_bytes(), &dispositions);
         assert_eq!(found[0].as_ref().map_err(|p| p.code), Err(code));
@@ -109,7 +128,7 @@ async fn a_damaged_task_stops_the_export_and_shows_nobody() {
     adapter.check().await.expect("the directory is made");
     fs_err::write(tasks_of(directory.path()).join("n1.json"), "{\"notice\":\"Jane\"").expect("written");
     let dispositions = Dispositions::built_in().expect("valid");
-    let error = export::export(directory.path(), directory.path(), &dispositions).expect_err("damaged");
+    let error = export::export(directory.path(), directory.path(), &dispositions, &first).expect_err("damaged");
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("n1.json") && shown.contains("line 1") && !shown.contains("Jane"), "{shown}");
 }

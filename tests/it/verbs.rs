@@ -1,0 +1,395 @@
+//! The verbs of a campaign's life, by the binary: what they print, write and change, with routes that send nothing.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const CONFIG: &str = r#"
+[database]
+url = "sqlite://forewarn.db"
+[keys]
+master = "file:master.key"
+[sender]
+organisation = "Example Ltd"
+email = "Data Protection <dpo@example.com>"
+[[route]]
+name = "mail"
+channel = "email"
+provider = "sandbox"
+settings = { dir = "outbox" }
+[[route]]
+name = "text"
+channel = "sms"
+provider = "sandbox"
+settings = { dir = "outbox" }
+[[route]]
+name = "callers"
+channel = "phone"
+provider = "call-sheet"
+settings = { dir = "calls" }
+"#;
+
+/// An incident with two languages; the ladder differs by story.
+fn incident(ladder: &str) -> String {
+    let text = |language: &str| {
+        format!(
+            "[incident.text.{language}]\nwhat_happened = \"Somebody read files.\"\nlikely_consequences = \"Somebody may \
+             pretend to be us.\"\nmeasures_taken = \"We closed the hole.\"\nwhat_you_can_do = \"Change your \
+             password.\"\ncontact = \"privacy@example.com, 9-18\"\n"
+        )
+    };
+    format!(
+        "[incident]\nid = \"t-1\"\ntitle = \"Portal\"\noccurred = 2026-11-01T02:00:00+08:00\n\
+         discovered = 2026-11-03T09:30:00+08:00\ndata_types = [\"name\", \"email\"]\n{}{}\
+         [campaign]\nkind = \"initial\"\ntemplates = \"breach-notice\"\ndefault_locale = \"en\"\nladder = [{ladder}]\n\
+         [[source]]\nfile = \"list.csv\"\n",
+        text("en"),
+        text("de")
+    )
+}
+
+/// An installation of its own with one campaign.
+struct Place {
+    folder: tempfile::TempDir,
+    campaign: String,
+}
+
+impl Place {
+    /// Creates the campaign of a list; it waits for approval.
+    fn new(ladder: &str, list: &str) -> Place {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut place = Place { folder, campaign: String::new() };
+        place.ok("init");
+        for (name, content) in [("config.toml", CONFIG), ("incident.toml", &incident(ladder)), ("list.csv", list)] {
+            fs_err::write(place.path(name), content).expect("written");
+        }
+        let made = place.json("campaign create incident.toml --by alice --json");
+        place.campaign = made["campaign"].as_str().expect("an id").to_owned();
+        place
+    }
+
+    fn started(ladder: &str, list: &str) -> Place {
+        let place = Place::new(ladder, list);
+        place.ok("campaign approve ID --by bob");
+        place.ok("campaign start ID --wait");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command line; `ID` stands for the campaign.
+    fn run(&self, line: &str) -> Output {
+        let words = line.split_whitespace().map(|w| if w == "ID" { self.campaign.as_str() } else { w });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
+        command.current_dir(self.folder.path()).env_remove("FOREWARN_CONFIG").env_remove("FOREWARN_LOG");
+        command.env("USER", "carol").stdin(Stdio::null()).args(words).output().expect("the binary runs")
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let done = self.run(line);
+        assert_eq!(done.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("UTF-8")
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.ok(line)).expect("one JSON object")
+    }
+
+    fn refused(&self, line: &str) -> Value {
+        let done = self.run(&format!("{line} --json"));
+        assert_eq!(done.status.code(), Some(3), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+        let answer: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
+        answer["refused"][0]["code"].clone()
+    }
+
+    /// `persons=satisfied+in_flight+needs_human+unreachable+excluded`, after checking that it is true.
+    fn sum(&self) -> String {
+        let status = self.json("campaign status ID --json");
+        let n = |key: &str| status[key].as_i64().expect("a number");
+        let parts = ["satisfied", "in_flight", "needs_human", "unreachable", "excluded"].map(n);
+        assert_eq!(n("persons"), parts.iter().sum::<i64>(), "{status}");
+        format!("{}={}", n("persons"), parts.map(|p| p.to_string()).join("+"))
+    }
+
+    fn log(&self) -> Vec<Value> {
+        self.ok("campaign log ID --json").lines().map(|l| serde_json::from_str(l).expect("a JSON line")).collect()
+    }
+}
+
+const EMAIL_SMS: &str = r#"{ channel = "email" }, { channel = "sms", when = "not-delivered", after = "4h" }"#;
+const PHONE: &str = r#"{ channel = "phone" }"#;
+
+const LIST: &str = "ref,name,email,phone,locale,role\n\
+    A-1,Ada Example,ada@example.org,,en,self\n\
+    =B-2,Bert Beispiel,,+49 171 3920001,de,self\n\
+    A-3,Cleo Example,cleo@example.org,+1 202 555 0101,en,guardian\n";
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[test]
+fn list_and_show_say_what_there_is() {
+    let empty = tempfile::tempdir().expect("folder");
+    let place = Place::new(EMAIL_SMS, LIST);
+    let listed = place.json("campaign list --json");
+    let one = &listed["campaigns"][0];
+    assert_eq!(listed["campaigns"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&one["campaign"], &one["state"], &one["persons"]),
+        (&place.campaign.as_str().into(), &"draft".into(), &3.into())
+    );
+    let table = place.ok("campaign list");
+    assert!(table.starts_with("campaign ") && table.contains(&place.campaign) && table.lines().count() == 2, "{table}");
+
+    place.ok("campaign approve ID --by bob");
+    let shown = place.json("campaign show ID --json");
+    assert_eq!((&shown["approvals"][0]["by"], &shown["approvals"][0]["void_reason"]), (&"bob".into(), &Value::Null));
+    assert_eq!(shown["languages"], serde_json::json!(["de", "en"]));
+    let source = &shown["sources"][0];
+    let n = |key: &str| source[key].as_i64().expect("a number");
+    assert_eq!(n("rows"), n("persons") + n("merged") + n("rejected"));
+    assert_eq!((&source["delimiter"], n("rows")), (&",".into(), 3));
+    let words = place.ok("campaign show ID");
+    for part in ["step 2: sms where that failed", "by bob", "by alice", "rows 3 = persons 3", "digest of the texts"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    // A change of the texts voids the approval, and `show` says so.
+    let changed = incident(EMAIL_SMS).replace("We closed the hole.", "We closed it.");
+    fs_err::write(place.path("incident.toml"), changed).expect("written");
+    place.ok("campaign create incident.toml --by alice");
+    let words = place.ok("campaign show ID");
+    assert!(words.contains("by bob, void: the campaign was changed"), "{words}");
+
+    assert_eq!(place.run("campaign show nothing").status.code(), Some(2));
+    let none =
+        Command::new(env!("CARGO_BIN_EXE_forewarn")).args(["campaign", "list"]).current_dir(empty.path()).output();
+    assert_eq!(none.expect("runs").status.code(), Some(2), "no configuration");
+}
+
+#[test]
+fn preview_shows_each_variant_with_a_real_row() {
+    let place = Place::new(EMAIL_SMS, LIST);
+    let answer = place.json("campaign preview ID --json");
+    let previews = answer["previews"].as_array().expect("a list");
+    let of = |p: &Value| format!("{} {} {} {}", p["language"], p["channel"], p["role"], p["ref"]).replace('"', "");
+    let variants: Vec<String> = previews.iter().map(of).collect();
+    let want = ["de sms self =B-2", "en email guardian A-3", "en email self A-1", "en sms guardian A-3"];
+    assert_eq!(variants, want);
+    assert!(
+        previews[0]["content"]["segments"].as_i64().is_some_and(|n| n > 0)
+            && previews[0]["content"]["coding"].is_string()
+    );
+    assert!(
+        previews[2]["content"]["text"].as_str().is_some_and(|t| t.contains("Ada Example")),
+        "the words of a real row"
+    );
+
+    let words = place.ok("campaign preview ID --ref A-3");
+    assert!(words.contains("Subject: ") && words.contains("cleo@example.org") && words.contains(" segment"), "{words}");
+    assert!(!words.contains("Ada"), "of this person only");
+    let one = place.json("campaign preview ID --ref A-3 --channel sms --json");
+    assert_eq!(one["previews"].as_array().map(Vec::len), Some(1));
+    assert_eq!(place.refused("campaign preview ID --ref nobody"), "no-such-person");
+    assert_eq!(place.refused("campaign preview ID --channel phone"), "no-notice");
+
+    let printed = place.ok("campaign preview ID --out shown/here");
+    assert!(!printed.contains("Ada Example"), "names of files only: {printed}");
+    let mail = place.path("shown/here/email-en-self.eml");
+    assert!(fs_err::read_to_string(&mail).expect("written").contains("To: Ada Example <ada@example.org>"));
+    for name in ["email-en-self.html", "email-en-self.txt", "sms-de-self.txt", "sms-en-guardian.txt"] {
+        assert!(place.path("shown/here").join(name).is_file(), "{name}");
+    }
+    #[cfg(unix)]
+    assert_eq!(mode(&mail), 0o600);
+}
+
+#[test]
+fn a_campaign_is_paused_resumed_and_cancelled_with_its_reasons() {
+    let place = Place::new(EMAIL_SMS, LIST);
+    assert_eq!(place.refused("campaign pause ID --reason lunch"), "wrong-state");
+    place.ok("campaign approve ID --by bob");
+    place.ok("campaign start ID");
+    assert_eq!(place.json("campaign pause ID --reason lunch --json")["state"], "paused");
+    place.ok("worker --once");
+    assert_eq!(place.json("campaign status ID --json")["attempts"], 0, "nothing is sent while it is paused");
+    assert_eq!(place.json("campaign resume ID --json")["state"], "running");
+    let cancelled = place.json("campaign cancel ID --reason mistake --json");
+    assert_eq!((&cancelled["state"], &cancelled["excluded"]), (&"cancelled".into(), &3.into()));
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "3=0+0+0+0+3");
+    assert_eq!(place.refused("campaign resume ID"), "wrong-state");
+    assert_eq!(place.refused("campaign retry ID --reason-class bad-address"), "wrong-state");
+    let notes: Vec<String> =
+        place.log().iter().map(|l| format!("{} {}", l["code"], l["text"]).replace('"', "")).collect();
+    for want in ["paused carol: lunch", "resumed carol", "cancelled carol: mistake", "approved bob: "] {
+        assert!(notes.iter().any(|n| n.starts_with(want)), "{want}: {notes:?}");
+    }
+}
+
+#[test]
+fn the_log_has_every_attempt_masks_contacts_and_is_safe_in_a_spreadsheet() {
+    let place = Place::started(EMAIL_SMS, LIST);
+    assert_eq!(place.sum(), "3=3+0+0+0+0");
+    let csv = place.ok("campaign log ID");
+    let mut table = csv::Reader::from_reader(csv.as_bytes());
+    let columns =
+        "at ref channel contact route provider attempt event class state code text provider_id notice campaign";
+    assert_eq!(table.headers().expect("headings").iter().collect::<Vec<_>>().join(" "), columns);
+    let rows: Vec<csv::StringRecord> = table.records().map(|r| r.expect("a row")).collect();
+    let attempts: Vec<&csv::StringRecord> = rows.iter().filter(|r| &r[7] == "attempt").collect();
+    let mut told: Vec<String> = attempts.iter().map(|r| format!("{} {} {} {}", &r[1], &r[2], &r[3], &r[9])).collect();
+    told.sort();
+    let want = [
+        "'=B-2 sms '+49******0001 accepted",
+        "A-1 email a***@example.org accepted",
+        "A-3 email c***@example.org accepted",
+    ];
+    assert_eq!(told, want);
+    assert!(attempts.iter().all(|r| r[13].len() == 36 && &r[14] == place.campaign.as_str() && r[0].ends_with('Z')));
+    assert!(rows.iter().any(|r| &r[7] == "note" && &r[10] == "started"), "{csv}");
+    assert!(!csv.contains("ada@") && !csv.contains("revealed"));
+
+    fs_err::write(place.path("log.jsonl"), "older and readable by all").expect("written");
+    place.ok("campaign log ID --format jsonl --reveal --out log.jsonl");
+    let written = fs_err::read_to_string(place.path("log.jsonl")).expect("written");
+    let lines: Vec<Value> = written.lines().map(|l| serde_json::from_str(l).expect("a JSON line")).collect();
+    assert!(lines.iter().any(|l| l["contact"] == "+491713920001" && l["ref"] == "=B-2" && l["attempt"] == 1));
+    let last = lines.last().expect("a line");
+    assert_eq!((&last["code"], &last["event"]), (&"log revealed".into(), &"note".into()), "who looked is recorded");
+    assert!(last["text"].as_str().is_some_and(|t| t.starts_with("carol")));
+    #[cfg(unix)]
+    assert_eq!(mode(&place.path("log.jsonl")), 0o600);
+}
+
+/// Fills in the exported table: the disposition of each reference.
+fn fill(place: &Place, answers: &[(&str, &str)]) {
+    let csv = fs_err::read_to_string(place.path("sheets/call-sheet.csv")).expect("exported");
+    let mut lines: Vec<String> = Vec::new();
+    for line in csv.lines() {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        if let Some((_, disposition)) = answers.iter().find(|(reference, _)| cells[1] == *reference) {
+            cells[5] = disposition;
+        }
+        lines.push(cells.join(","));
+    }
+    fs_err::write(place.path("answers.csv"), lines.join("\n")).expect("written");
+}
+
+const CALLED: &str = "ref,name,phone,locale\n\
+    C-1,Ada,+1 202 555 0101,en\nC-2,Bea,+1 202 555 0102,en\nC-3,Cal,+1 202 555 0103,en\nC-4,Dan,+1 202 555 0104,en\n\
+    C-5,Eli,+1 202 555 0105,en\n";
+
+#[test]
+fn calls_are_owed_until_a_caller_says_how_they_ended() {
+    let place = Place::started(PHONE, CALLED);
+    assert_eq!(place.sum(), "5=0+5+0+0+0", "a call on a sheet tells nobody");
+    assert_eq!(place.json("campaign status ID --json")["state"], "running");
+    assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 5);
+    fill(
+        &place,
+        &[
+            ("C-1", "informed"),
+            ("C-2", "wrong-number"),
+            ("C-3", "no-answer"),
+            ("C-4", "Do not call again"),
+            ("C-5", "asleep"),
+        ],
+    );
+    let first = place.json("campaign calls ID --import answers.csv --json");
+    assert_eq!((&first["recorded"], &first["unchanged"]), (&4.into(), &0.into()), "{first}");
+    let answers = fs_err::read_to_string(place.path("answers.csv")).expect("filled in");
+    let asleep = answers.lines().position(|l| l.contains("asleep")).expect("a row");
+    let problems = &first["problems"];
+    assert_eq!((&problems[0]["row"], &problems[0]["code"]), (&asleep.into(), &"bad-disposition".into()));
+    let after = "5=1+2+2+0+0";
+    assert_eq!(place.sum(), after);
+    let status = place.json("campaign status ID --json");
+    let notices = |key: &str| status["notices"][key].as_i64();
+    assert_eq!((notices("acknowledged"), notices("failed"), notices("accepted")), (Some(1), Some(2), Some(2)));
+
+    // The same file again changes nothing.
+    let lines = place.log().len();
+    let second = place.json("campaign calls ID --import answers.csv --json");
+    assert_eq!((&second["recorded"], &second["unchanged"]), (&0.into(), &4.into()), "{second}");
+    assert_eq!((place.sum().as_str(), place.log().len()), (after, lines));
+
+    // What is settled is off the sheet; what is owed comes again, as the next call.
+    assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 2);
+    assert_eq!(fs_err::read_dir(place.path("calls/tasks")).expect("tasks").count(), 2);
+    let csv = fs_err::read_to_string(place.path("sheets/call-sheet.csv")).expect("exported");
+    assert!(csv.lines().any(|l| l.contains("C-3") && l.ends_with(",2")) && !csv.contains("C-1"), "{csv}");
+    fill(&place, &[("C-3", "no-answer"), ("C-5", "deceased")]);
+    let third = place.json("campaign calls ID --import answers.csv --json");
+    assert_eq!(
+        (&third["recorded"], &third["unchanged"]),
+        (&2.into(), &0.into()),
+        "a second call is not the first: {third}"
+    );
+    assert_eq!(place.sum(), "5=1+1+3+0+0");
+
+    let receipts: Vec<String> = place
+        .log()
+        .iter()
+        .filter(|l| l["event"] == "receipt")
+        .map(|l| format!("{} {} {} {} {}", l["ref"], l["code"], l["state"], l["class"], l["text"]).replace('"', ""))
+        .collect();
+    let mut sorted = receipts.clone();
+    sorted.sort();
+    let want = [
+        "C-1 informed acknowledged  carol",
+        "C-2 wrong-number failed bad-address carol",
+        "C-3 no-answer accepted  carol",
+        "C-3 no-answer accepted  carol",
+        "C-4 do-not-call failed refused-by-person carol",
+        "C-5 deceased unknown  carol",
+    ];
+    assert_eq!(sorted, want);
+
+    // A retry puts the refused call on the sheet again, and reading the old answers does not take it off.
+    assert_eq!(place.json("campaign retry ID --reason-class refused-by-person --json")["queued"], 1);
+    place.ok("worker --once");
+    fs_err::write(place.path("old.csv"), answers).expect("written");
+    let old = place.json("campaign calls ID --import old.csv --json");
+    assert_eq!((&old["recorded"], &old["unchanged"]), (&0.into(), &4.into()), "{old}");
+    assert_eq!(place.sum(), "5=1+2+2+0+0");
+    assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 2);
+
+    place.ok("campaign cancel ID --reason over");
+    assert_eq!(place.sum(), "5=1+0+2+0+2", "calls that were not made never will be");
+    assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 0);
+}
+
+#[test]
+fn a_wrong_number_goes_on_up_the_ladder_and_being_told_ends_it() {
+    let ladder = r#"{ channel = "phone" }, { channel = "sms", when = "not-reached", after = "4h" }"#;
+    let place = Place::new(ladder, CALLED);
+    place.ok("campaign approve ID --by bob");
+    place.ok("campaign start ID");
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "5=0+5+0+0+0");
+    let waiting = place.json("campaign status ID --json");
+    assert_eq!(waiting["notices"]["queued"], 5, "the SMS wait four hours for the calls: {waiting}");
+    assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 5);
+    fill(&place, &[("C-1", "informed"), ("C-2", "wrong-number"), ("C-3", "suspected-fraud")]);
+    assert_eq!(place.json("campaign calls ID --import answers.csv --json")["recorded"], 3);
+    let status = place.json("campaign status ID --json");
+    let notices = |key: &str| status["notices"][key].as_i64();
+    assert_eq!(
+        (notices("suppressed"), notices("queued")),
+        (Some(2), Some(3)),
+        "no SMS to who was told, or may be a fraud"
+    );
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "5=2+2+1+0+0", "the SMS of the wrong number went out at once");
+    let problems = [("unknown-notice", "notice,disposition\n00,informed\n"), ("no-column", "a,b\n1,2\n")];
+    for (code, table) in problems {
+        fs_err::write(place.path("bad.csv"), table).expect("written");
+        assert_eq!(place.json("campaign calls ID --import bad.csv --json")["problems"][0]["code"], code);
+    }
+    assert_eq!(place.run("campaign calls ID --import nowhere.csv").status.code(), Some(2));
+}
