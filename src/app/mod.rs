@@ -4,10 +4,13 @@
 pub mod carrier;
 pub mod create;
 pub mod digests;
+pub mod doctor;
 pub mod import;
 pub mod lifecycle;
 mod reading;
 pub mod routes;
+pub mod status;
+pub mod story;
 pub mod work;
 
 use crate::config::{Config, Database};

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::output::Printer;
+use crate::app::App;
 use crate::config::{self, Config};
 use crate::incident_file;
 use crate::model::incident::Incident;
@@ -26,9 +27,25 @@ impl Context {
         Ok(config::load(&config::find(self.config_flag.as_deref(), variable.as_deref()))?)
     }
 
+    /// Whether somebody named a configuration, so that its absence is an error.
+    pub fn names_a_config(&self) -> bool {
+        self.config_flag.is_some() || std::env::var_os(config::VARIABLE).is_some_and(|name| !name.is_empty())
+    }
+
     /// An incident file, checked.
     pub fn incident(&self, file: &Path) -> Result<Incident, Failure> {
         Ok(incident_file::load(file, self.now())?)
+    }
+
+    /// The installation that the configuration names, opened.
+    pub async fn app(&self) -> Result<App, Failure> {
+        Ok(App::open(self.config()?).await?)
+    }
+
+    /// The name that the record keeps of whoever gave the command: the given one, else the user of this machine.
+    pub fn actor(&self, given: Option<&str>) -> String {
+        let user = || ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok().filter(|n| !n.is_empty()));
+        given.map(str::to_owned).or_else(user).unwrap_or_else(|| "operator".to_owned())
     }
 
     /// Runs asynchronous work to its end on a runtime of its own.

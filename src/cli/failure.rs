@@ -1,8 +1,10 @@
 //! How a command can fail, and what the shell and the reader are told.
 
 use super::output::Printer;
+use crate::app::AppError;
 use crate::config::LoadConfigError;
 use crate::model::problem::Problem;
+use crate::store::StoreError;
 use crate::toml_file::ReadTomlError;
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
@@ -22,6 +24,8 @@ pub enum Failure {
     Usage(String),
     /// A check says no, and why: exit code 3.
     Refused(Vec<Problem>),
+    /// A check says no, and its own report on stdout has said why: exit code 3.
+    RefusedAsReported,
     /// Whoever read our output went away (`forewarn … | head`): nothing more to do, exit code 0.
     OutputClosed,
 }
@@ -36,6 +40,7 @@ impl Failure {
         // A failure to print a failure has nowhere to go.
         let (code, printed) = match self {
             Failure::OutputClosed => return ExitCode::SUCCESS,
+            Failure::RefusedAsReported => return ExitCode::from(REFUSED),
             Failure::Fault(error) => {
                 // The chain: what we were doing, then why it did not work.
                 let chain = format!("{error:#}");
@@ -78,7 +83,7 @@ fn refusal_line(problem: &Problem) -> String {
 }
 
 /// The same as a JSON object; absent parts are left out.
-fn refusal_object(problem: &Problem) -> Value {
+pub(super) fn refusal_object(problem: &Problem) -> Value {
     let mut object = Map::new();
     object.insert("code".to_owned(), json!(problem.code));
     object.insert("message".to_owned(), json!(problem.message));
@@ -125,6 +130,26 @@ impl From<Problem> for Failure {
 impl From<Vec<Problem>> for Failure {
     fn from(problems: Vec<Problem>) -> Failure {
         Failure::Refused(problems)
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Failure {
+        match error {
+            AppError::Refused(problems) => Failure::Refused(problems),
+            AppError::NoCampaign(_) => Failure::Usage(error.to_string()),
+            fault @ (AppError::Store(_)
+            | AppError::Vault(_)
+            | AppError::Io { .. }
+            | AppError::Reading(_)
+            | AppError::Rejects(_)) => Failure::Fault(fault.into()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Fault(error.into())
     }
 }
 

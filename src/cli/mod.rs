@@ -10,6 +10,7 @@ mod failure;
 mod init;
 mod logging;
 pub mod output;
+mod working;
 
 pub mod campaign;
 pub mod campaign_approve;
@@ -27,8 +28,10 @@ pub mod campaign_start;
 pub mod campaign_status;
 pub mod check;
 pub mod demo;
+mod demo_report;
 pub mod doctor;
 pub mod provider;
+mod provider_test;
 pub mod worker;
 
 pub use context::Context;
@@ -65,10 +68,12 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     // The arguments of the verbs below are defined in their files; each joins the tree with its `run`.
-    //   Demo(demo::DemoArgs), Check(check::CheckArgs), Worker(worker::WorkerArgs), Doctor(doctor::DoctorArgs),
-    //   #[command(subcommand)] Campaign(campaign::CampaignCommand),
-    //   #[command(subcommand)] Provider(provider::ProviderCommand),
+    //   Check(check::CheckArgs), Worker(worker::WorkerArgs), #[command(subcommand)] Campaign(campaign::CampaignCommand),
+    Demo(demo::DemoArgs),
     Init(init::InitArgs),
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -93,7 +98,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Demo(args) => demo::run(&args, context),
         Command::Init(args) => init::run(&args, context),
+        Command::Provider(command) => provider::run(&command, context),
+        Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
 }

@@ -4,11 +4,13 @@
 //! batch in one immediate transaction; sums (`tally`) change in the transaction of the facts they count. No personal
 //! data passes through here unless sealed. Deliberately absent: any decision about a notice (see `model::decide`).
 
+pub mod account;
 pub mod approval;
 pub mod campaign;
 pub mod claim;
 pub mod followup;
 pub mod import;
+pub mod integrity;
 pub mod log;
 pub mod plan;
 pub mod record;

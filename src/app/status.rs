@@ -1,0 +1,202 @@
+//! Where a campaign stands, as screens, scripts and people read it.
+
+use super::{App, AppError};
+use crate::model::campaign::CampaignState;
+use crate::model::notice::NoticeState;
+use crate::model::person::Standing;
+use crate::model::time::{Micros, SECOND, rfc3339};
+use crate::store::campaign::Campaign;
+use crate::store::import::SourceSums;
+use crate::store::status::Sums;
+use serde_json::{Value, json};
+
+/// A worker that has said nothing for this long is not sending.
+const STALE: Micros = 10 * SECOND;
+
+/// One route's part.
+#[derive(Clone, Debug)]
+pub struct RouteStatus {
+    pub name: String,
+    pub state: String,
+    pub reason: String,
+    pub until: Option<Micros>,
+    /// Notices of this campaign that it took.
+    pub sent: i64,
+    pub per_second: f64,
+}
+
+/// A campaign's sums at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub campaign: Campaign,
+    /// As people call it: `finished` is found here, never stored.
+    pub state: CampaignState,
+    pub list: SourceSums,
+    pub sums: Sums,
+    pub routes: Vec<RouteStatus>,
+    /// When the last waiting notice would go out at the present speed.
+    pub eta: Option<Micros>,
+    /// (state, reason, how many) of notices that failed or are unknown.
+    pub failures: Vec<(String, String, i64)>,
+}
+
+impl App {
+    pub async fn status(&self, id: &str, now: Micros) -> Result<Status, AppError> {
+        let campaign = self.campaign(id).await?;
+        let sums = self.store.sums(campaign.no).await?;
+        let health = self.store.route_health().await?;
+        let routes: Vec<RouteStatus> = self
+            .config
+            .routes
+            .iter()
+            .map(|route| {
+                let known = health.iter().find(|h| h.name == route.name);
+                let fresh = known.filter(|h| now - h.changed_at < STALE);
+                RouteStatus {
+                    name: route.name.clone(),
+                    state: known.map_or("ok", |h| &h.state).to_owned(),
+                    reason: known.map_or("", |h| &h.reason).to_owned(),
+                    until: known.and_then(|h| h.until),
+                    sent: sums.sent.get(&route.name).copied().unwrap_or(0),
+                    per_second: fresh.map_or(0.0, |h| h.per_second),
+                }
+            })
+            .collect();
+        let mut list = SourceSums::default();
+        for source in self.store.sources(campaign.no).await? {
+            list.rows += source.sums.rows;
+            list.persons += source.sums.persons;
+            list.merged += source.sums.merged;
+            list.rejected += source.sums.rejected;
+            list.without_contact += source.sums.without_contact;
+        }
+        let failures = self.store.failures(campaign.no).await?;
+        let eta = eta(&campaign, &sums, &routes, now);
+        Ok(Status { state: shown_state(&campaign, &sums), campaign, list, sums, routes, eta, failures })
+    }
+}
+
+/// A running campaign of which nobody is in flight or needs a human is finished.
+fn shown_state(campaign: &Campaign, sums: &Sums) -> CampaignState {
+    let open = sums.person(Standing::InFlight) + sums.person(Standing::NeedsHuman);
+    if campaign.state == CampaignState::Running && open == 0 { CampaignState::Finished } else { campaign.state }
+}
+
+fn eta(campaign: &Campaign, sums: &Sums, routes: &[RouteStatus], now: Micros) -> Option<Micros> {
+    let waiting =
+        sums.notice(NoticeState::Queued) + sums.notice(NoticeState::Deferred) + sums.notice(NoticeState::Sending);
+    let left = waiting + (campaign.last_person - campaign.planned);
+    let speed: f64 = routes.iter().map(|r| r.per_second).sum();
+    (campaign.state == CampaignState::Running && left > 0 && speed > 0.0)
+        .then(|| now + (left as f64 / speed * SECOND as f64) as Micros)
+}
+
+impl Status {
+    /// The stable JSON form.
+    pub fn json(&self) -> Value {
+        let person = |s: Standing| self.sums.person(s);
+        json!({
+            "campaign": self.campaign.id,
+            "state": self.state.as_str(),
+            "reason": self.campaign.reason,
+            "rows": self.list.rows,
+            "merged": self.list.merged,
+            "rejected": self.list.rejected,
+            "persons": self.sums.persons_total(),
+            "satisfied": person(Standing::Satisfied),
+            "in_flight": person(Standing::InFlight),
+            "needs_human": person(Standing::NeedsHuman),
+            "unreachable": person(Standing::Unreachable),
+            "excluded": person(Standing::Excluded),
+            "notices": self.sums.notices,
+            "attempts": self.sums.attempts,
+            "routes": self.routes.iter().map(|r| json!({
+                "name": r.name,
+                "state": r.state,
+                "sent": r.sent,
+                "per_second": (r.per_second * 10.0).round() / 10.0,
+                "reason": r.reason,
+                "until": r.until.map(rfc3339),
+            })).collect::<Vec<_>>(),
+            "eta": self.eta.map(rfc3339),
+            "failures": self.failures.iter().map(|(state, reason, n)| json!({
+                "state": state, "reason": reason, "notices": n,
+            })).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The same for a reader, with who acts next.
+    pub fn lines(&self) -> Vec<String> {
+        let person = |s: Standing| self.sums.person(s);
+        let mut lines = vec![
+            format!("{} ({}), {}", self.campaign.id, self.campaign.title, self.state.as_str()),
+            format!(
+                "rows {} = persons {} + merged {} + rejected {}",
+                self.list.rows, self.list.persons, self.list.merged, self.list.rejected
+            ),
+            format!(
+                "persons {} = satisfied {} + in flight {} + needs a human {} + unreachable {} + excluded {}",
+                self.sums.persons_total(),
+                person(Standing::Satisfied),
+                person(Standing::InFlight),
+                person(Standing::NeedsHuman),
+                person(Standing::Unreachable),
+                person(Standing::Excluded),
+            ),
+        ];
+        let notices: Vec<String> = NoticeState::ALL
+            .iter()
+            .filter(|s| self.sums.notice(**s) > 0)
+            .map(|s| format!("{} {}", s.as_str(), self.sums.notice(*s)))
+            .collect();
+        if !notices.is_empty() {
+            lines.push(format!("notices: {}; attempts {}", notices.join(", "), self.sums.attempts));
+        }
+        for route in &self.routes {
+            let until = route.until.map(|t| format!(" until {}", rfc3339(t))).unwrap_or_default();
+            let why = if route.reason.is_empty() { String::new() } else { format!(" ({})", route.reason) };
+            lines.push(format!(
+                "route {}: {}{until}{why}, sent {}, {:.1} a second",
+                route.name, route.state, route.sent, route.per_second
+            ));
+        }
+        lines.extend(self.next_actions());
+        if let Some(eta) = self.eta {
+            lines.push(format!("at this speed the last waiting notice goes out at {}", rfc3339(eta)));
+        }
+        lines
+    }
+
+    /// Who acts next, and with which command.
+    pub fn next_actions(&self) -> Vec<String> {
+        let id = &self.campaign.id;
+        let mut lines = Vec::new();
+        match self.state {
+            CampaignState::Draft => lines.push(format!(
+                "next: somebody other than {} approves it (`forewarn campaign approve {id} --by NAME`)",
+                self.campaign.created_by
+            )),
+            CampaignState::Approved => {
+                lines.push(format!("next: the incident lead starts it (`forewarn campaign start {id}`)"));
+            }
+            CampaignState::Paused => {
+                lines.push(format!("next: the incident lead lets it go on (`forewarn campaign resume {id}`)"));
+            }
+            CampaignState::Running | CampaignState::Cancelled | CampaignState::Finished => {}
+        }
+        for (state, reason, n) in &self.failures {
+            lines.push(match state.as_str() {
+                "unknown" => format!(
+                    "{n} notices have an unknown outcome: support staff find out, or \
+                     `forewarn campaign retry {id} --reason-class unknown` sends them again, perhaps twice"
+                ),
+                _ => format!("{n} notices failed: {reason} (`forewarn campaign retry {id} --reason-class {reason}`)"),
+            });
+        }
+        let human = self.sums.person(Standing::NeedsHuman);
+        if human > 0 {
+            lines.push(format!("{human} persons need a human: support staff reach them another way"));
+        }
+        lines
+    }
+}
