@@ -6,7 +6,7 @@
 
 use super::carrier::OpenCampaign;
 use super::routes::ready_route;
-use super::{App, AppError, master_key};
+use super::{AppError, master_key};
 use crate::config::{Config, Database, Route};
 use crate::content::{Sender, TemplateFiles, Texts};
 use crate::model::campaign::CampaignState;
@@ -21,7 +21,6 @@ use crate::vault::MasterKey;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// An incident with words in every language, to try template sets on.
@@ -87,11 +86,8 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     found.extend(the_disk(&config));
     found.extend(the_routes(&config).await);
     found.extend(the_templates(&config, now));
-    if let (Some(store), Some(master)) = (&store, master) {
-        let app = App { config: Arc::new(config), store: store.clone(), master: Arc::new(master) };
-        the_campaigns(&app, &mut found).await;
-    }
     if let Some(store) = store {
+        the_campaigns(&store, master.as_ref(), &mut found).await;
         store.close().await;
     }
     found
@@ -119,8 +115,7 @@ fn the_key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
             Some(key)
         }
         Err(error) => {
-            let next =
-                "put the key back from its copy, or mend its rights; with another key nothing stored can be read";
+            let next = "without this very key nothing stored can be read";
             found.extend(problems_of("key", error).into_iter().map(|problem| Finding::bad("key", problem, next)));
             None
         }
@@ -239,8 +234,14 @@ async fn the_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Vec
     let ready = match ready_route(config, route, catalogue) {
         Ok(ready) => ready,
         Err(problems) => {
-            let next = format!("correct the route; `forewarn provider show {}` says what it needs", route.provider);
-            return problems.into_iter().map(|p| Finding::bad(&about, p.on_route(&route.name), &next)).collect();
+            let bad = |p: Problem| {
+                let next = match p.code {
+                    "unknown-provider" => "`forewarn provider list` says what there is".to_owned(),
+                    _ => format!("correct it; `forewarn provider show {}` says what it needs", route.provider),
+                };
+                Finding::bad(&about, on_route(p, route), next)
+            };
+            return problems.into_iter().map(bad).collect();
         }
     };
     let answer = tokio::time::timeout(PATIENCE, ready.adapter.check()).await;
@@ -248,13 +249,20 @@ async fn the_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Vec
     let try_it = format!("then try it with `forewarn provider test {} --to ADDRESS`", route.name);
     vec![match answer {
         Ok(Ok(message)) => Finding::ok(about, message),
-        Ok(Err(problem)) => Finding::bad(about, problem.on_route(&route.name), format!("mend it, {try_it}")),
+        Ok(Err(problem)) => Finding::bad(about, on_route(problem, route), format!("mend it, {try_it}")),
         Err(_) => {
             let message = format!("nobody answered within {} seconds", PATIENCE.as_secs());
             let problem = Problem::new("route-check", "", message).on_route(&route.name);
             Finding::bad(about, problem, format!("look at its address and at the firewall, {try_it}"))
         }
     }]
+}
+
+/// A problem of a route, which need not name the route again in its words.
+fn on_route(problem: Problem, route: &Route) -> Problem {
+    let named = format!("route `{}`: ", route.name);
+    let message = problem.message.strip_prefix(&named).unwrap_or(&problem.message).to_owned();
+    Problem { message, ..problem }.on_route(&route.name)
 }
 
 fn the_templates(config: &Config, now: Micros) -> Vec<Finding> {
@@ -302,9 +310,9 @@ fn the_set(config: &Config, set: &str, overlay: Option<&Path>, now: Micros) -> F
     }
 }
 
-async fn the_campaigns(app: &App, found: &mut Vec<Finding>) {
-    let sending = matches!(app.lock_for_worker(), Err(AppError::Store(StoreError::WorkerRuns { .. })));
-    let campaigns = match app.store.campaigns().await {
+async fn the_campaigns(store: &Store, master: Option<&MasterKey>, found: &mut Vec<Finding>) {
+    let sending = matches!(store.lock_for_worker(), Err(StoreError::WorkerRuns { .. }));
+    let campaigns = match store.campaigns().await {
         Ok(campaigns) => campaigns,
         Err(error) => {
             found.push(Finding::bad("campaigns", Problem::new("database", "", chain(&error)), ""));
@@ -313,24 +321,31 @@ async fn the_campaigns(app: &App, found: &mut Vec<Finding>) {
     };
     for campaign in campaigns {
         let about = format!("campaign {}", campaign.id);
-        match the_campaign(app, &campaign, sending, &about).await {
+        match the_campaign(store, master, &campaign, sending, &about).await {
             Ok(finding) => found.extend(finding),
             Err(error) => found.push(Finding::bad(about, Problem::new("database", "", chain(&error)), "")),
         }
     }
 }
 
-async fn the_campaign(app: &App, campaign: &Campaign, sending: bool, about: &str) -> Result<Vec<Finding>, StoreError> {
+async fn the_campaign(
+    store: &Store,
+    master: Option<&MasterKey>,
+    campaign: &Campaign,
+    sending: bool,
+    about: &str,
+) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
-    let sources = app.store.sources(campaign.no).await?;
-    let (sums, counted) = (app.store.sums(campaign.no).await?, app.store.counted(campaign.no).await?);
+    let sources = store.sources(campaign.no).await?;
+    let (sums, counted) = (store.sums(campaign.no).await?, store.counted(campaign.no).await?);
     found.push(the_books(&sources, &sums, &counted, sending, about));
     if sources.iter().any(|s| !s.complete) && campaign.state != CampaignState::Cancelled {
         let next = "run `forewarn campaign create` on its incident file again";
         found.push(Finding::warn(about, "its list was not taken in to the end, so it cannot start", next));
     }
     if campaign.state != CampaignState::Cancelled
-        && let Err(problems) = OpenCampaign::open(&app.master, campaign)
+        && let Some(master) = master
+        && let Err(problems) = OpenCampaign::open(master, campaign)
     {
         found.extend(problems.into_iter().map(|p| Finding::bad(about, p, "it cannot be sent until this is mended")));
     }

@@ -6,6 +6,7 @@
 
 use super::status::Status;
 use super::{App, AppError};
+use crate::model::channel::Channel;
 use crate::model::notice::NoticeState;
 use crate::model::outcome::Class;
 use crate::model::person::Standing;
@@ -77,8 +78,8 @@ impl App {
             let reference = keys.open_person(no, &sealed)?.reference;
             needs_human.push(OpenPerson { reference, steps: steps.get(&no).cloned().unwrap_or_default() });
         }
-        let notices = self.store.notices_by_channel(campaign.no).await?;
-        let outcomes = self.store.outcomes_by_channel(campaign.no).await?;
+        let notices = in_order(self.store.notices_by_channel(campaign.no).await?);
+        let outcomes = in_order(self.store.outcomes_by_channel(campaign.no).await?);
         Ok(Story { status, notices, outcomes, counts, needs_human })
     }
 
@@ -97,6 +98,12 @@ impl App {
         steps.retain(|_, taken| taken.len() > 1 || taken.iter().any(|s| s.class != Class::Accepted.as_str()));
         Ok(steps)
     }
+}
+
+/// By channel as channels are usually named: email, sms, phone.
+fn in_order(mut rows: Vec<(String, String, i64)>) -> Vec<(String, String, i64)> {
+    rows.sort_by_key(|(channel, _, _)| Channel::ALL.iter().position(|c| c.as_str() == channel));
+    rows
 }
 
 fn step(attempt: LoggedAttempt) -> Step {

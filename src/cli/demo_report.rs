@@ -71,16 +71,25 @@ impl<'s> Report<'s> {
             "approved_by": self.approved_by,
             "at": rfc3339(now),
             "seconds": format!("{:.1}", self.took.as_secs_f64()),
-            "sums": self.sums,
+            "sums": marked_up(&self.sums),
             "notices": self.story.notices.iter().map(row("state")).collect::<Vec<_>>(),
             "outcomes": self.story.outcomes.iter().map(row("class")).collect::<Vec<_>>(),
             "attempts": status.sums.attempts,
-            "did": self.did,
-            "next": self.next,
-            "look": self.look,
+            "did": marked_up(&self.did),
+            "next": marked_up(&self.next),
+            "look": marked_up(&self.look),
             "persons": self.story.needs_human.iter().map(open_person).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Sentences as HTML; what stands between back-ticks is code.
+fn marked_up(sentences: &[String]) -> Vec<String> {
+    let sentence = |text: &String| {
+        let pieces = text.split('`').map(handlebars::html_escape).enumerate();
+        pieces.map(|(at, piece)| if at % 2 == 1 { format!("<code>{piece}</code>") } else { piece }).collect()
+    };
+    sentences.iter().map(sentence).collect()
 }
 
 /// `accepted 120, failed 3`.

@@ -134,7 +134,7 @@ fn of_entry(entry: &Entry) -> Card<'_> {
     let send = &definition.send;
     let mut limits = vec![format!("a reply is waited for {}s", send.timeout.as_secs())];
     if let Some(most) = &send.max_segments {
-        limits.push(format!("an SMS has at most {} parts", words_of(most)));
+        limits.push(format!("most parts of an SMS: {}", words_of(most)));
     }
     Card {
         name: &definition.name,
@@ -187,10 +187,11 @@ impl Card<'_> {
         lines.extend(self.settings.iter().map(setting_line));
         lines.push(String::new());
         lines.extend(self.limits.iter().map(|limit| format!("limit: {limit}")));
-        lines.push(format!(
-            "takes the same notice twice without sending it twice: {}; after an unknown outcome it is then sent again",
-            self.idempotent
-        ));
+        lines.push(match self.idempotent.as_str() {
+            "yes" => "a notice given twice goes out once: after an unknown outcome it is given again".to_owned(),
+            "no" => "a notice given twice goes out twice: after an unknown outcome `on_unknown` decides".to_owned(),
+            setting => format!("whether a notice given twice goes out once: {setting}"),
+        });
         lines.push(format!("reports deliveries later: {}", if self.reports_delivery { "yes" } else { "no" }));
         lines
     }

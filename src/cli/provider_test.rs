@@ -106,13 +106,14 @@ fn tell(context: &Context, route: &Route, outcome: &Outcome) -> Result<(), Failu
         "text": outcome.text,
         "provider_id": outcome.provider_id,
     });
-    let said = [outcome.code.as_str(), outcome.text.as_str()].join(" ");
+    let text = outcome.text.strip_prefix(&format!("route `{}`: ", route.name)).unwrap_or(&outcome.text);
+    let said = [outcome.code.as_str(), text].iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(": ");
     if accepted {
         context.printer.object(&answer)?;
         let id = outcome.provider_id.as_deref().map(|id| format!(", as {id}")).unwrap_or_default();
-        return context.printer.line(format_args!("route {}: accepted ({}){id}", route.name, said.trim()));
+        return context.printer.line(format_args!("route {}: accepted ({said}){id}", route.name));
     }
-    let message = format!("{}: {}; {}", outcome.class.as_str(), said.trim(), what_to_do(outcome.class));
+    let message = format!("{} ({said}); {}", outcome.class.as_str(), what_to_do(outcome.class));
     let problem = Problem::new("test-failed", "", message).on_route(&route.name);
     answer["refused"] = json!([refusal_object(&problem)]);
     context.printer.object(&answer)?;

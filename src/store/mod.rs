@@ -78,7 +78,7 @@ impl Store {
             let why = format!("its folder {} does not exist", parent.display());
             return Err(StoreError::Open { path: shown, why });
         }
-        let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path))).map_err(fail)?;
+        let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path)?)).map_err(fail)?;
         let writer = pool(options.clone(), 1).await.map_err(fail)?;
         MIGRATIONS.run(&writer).await.map_err(|e| migration_failed(&shown, e))?;
         let readers = pool(options, 4).await.map_err(fail)?;
@@ -227,18 +227,16 @@ async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Er
         .await
 }
 
-/// The path as the part of a URL.
-fn encoded(path: &Path) -> String {
-    let mut out = String::new();
-    for c in path.display().to_string().chars() {
-        match c {
-            '%' => out.push_str("%25"),
-            '?' => out.push_str("%3F"),
-            '#' => out.push_str("%23"),
-            _ => out.push(c),
-        }
-    }
-    out
+/// The path as the part of a URL: whole, so that no folder is taken for a host, and without `..`, which a URL would
+/// take away without asking the disk.
+fn encoded(path: &Path) -> Result<String, StoreError> {
+    let failed = |why: String| StoreError::Open { path: path.display().to_string(), why };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs_err::canonicalize(folder).map_err(|e| failed(e.to_string()))?;
+    let whole = folder.join(path.file_name().ok_or_else(|| failed("it names no file".to_owned()))?);
+    let text = whole.to_str().ok_or_else(|| failed("its name is not UTF-8".to_owned()))?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
+    Ok(text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect())
 }
 
 /// Others on the machine have no business in the database.
@@ -284,5 +282,25 @@ fn migration_failed(path: &str, error: sqlx::migrate::MigrateError) -> StoreErro
         other => {
             StoreError::Open { path: path.to_owned(), why: format!("its tables cannot be brought up to date: {other}") }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_may_lie_in_a_folder_of_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["it's a demo", "100%?#", "文件 夹", "%41", "-d:x@y"] {
+            let inner = folder.path().join(name);
+            fs_err::create_dir(&inner).unwrap();
+            let path = inner.join("my list.db");
+            let store = Store::open(&path).await.expect(name);
+            store.claim_key("k").await.expect(name);
+            store.close().await;
+            assert!(path.is_file(), "{name}");
+        }
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 5, "and nowhere else");
     }
 }

@@ -4,7 +4,9 @@
 
 mod cli;
 mod config;
+mod demo;
 mod incident_file;
+mod installation;
 mod intake_truth;
 mod rules;
 mod smtp;
