@@ -18,7 +18,7 @@ pub mod route;
 pub mod status;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -79,6 +79,10 @@ impl Store {
             return Err(StoreError::Open { path: shown, why });
         }
         let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path)?)).map_err(fail)?;
+        // A pool tries again for half a minute and then forgets why; a single connection says at once what is wrong.
+        let mut first = AnyConnection::connect_with(&options).await.map_err(fail)?;
+        prepare(&mut first).await.map_err(fail)?;
+        first.close().await.map_err(fail)?;
         let writer = pool(options.clone(), 1).await.map_err(fail)?;
         MIGRATIONS.run(&writer).await.map_err(|e| migration_failed(&shown, e))?;
         let readers = pool(options, 4).await.map_err(fail)?;
@@ -159,7 +163,7 @@ impl Tx<'_> {
         self.inner.commit().await.map_err(|e| store.fail(e))
     }
 
-    fn conn(&mut self) -> &mut sqlx::AnyConnection {
+    fn conn(&mut self) -> &mut AnyConnection {
         &mut self.inner
     }
 
@@ -206,25 +210,25 @@ async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Er
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(30))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "pragma busy_timeout = 10000",
-                    "pragma journal_mode = wal",
-                    "pragma synchronous = full",
-                    "pragma foreign_keys = on",
-                    "pragma secure_delete = on",
-                    "pragma cache_size = -32000",
-                    "pragma wal_autocheckpoint = 4000",
-                    "pragma temp_store = file",
-                ] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        })
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(options)
         .await
+}
+
+async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for pragma in [
+        "pragma busy_timeout = 10000",
+        "pragma journal_mode = wal",
+        "pragma synchronous = full",
+        "pragma foreign_keys = on",
+        "pragma secure_delete = on",
+        "pragma cache_size = -32000",
+        "pragma wal_autocheckpoint = 4000",
+        "pragma temp_store = file",
+    ] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// The path as the part of a URL: whole, so that no folder is taken for a host, and without `..`, which a URL would
