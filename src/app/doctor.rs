@@ -123,10 +123,10 @@ fn the_key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
 }
 
 fn problems_of(code: &'static str, error: AppError) -> Vec<Problem> {
-    match error {
-        AppError::Refused(problems) => problems,
-        other => vec![Problem::new(code, "", other.to_string())],
+    if let AppError::Refused(problems) = error {
+        return problems;
     }
+    vec![Problem::new(code, "", chain(&error))]
 }
 
 async fn the_database(config: &Config, master: Option<&MasterKey>, found: &mut Vec<Finding>) -> Option<Store> {

@@ -139,7 +139,11 @@ async fn campaign(dir: &Path, context: &Context) -> Result<(Story, Duration, End
     let began = Instant::now();
     let end = working::send(context, &app, &lock, Until::Settled(created.campaign.no)).await?;
     let took = began.elapsed();
-    say("send", format!("nobody is left in flight after {:.1} seconds\n", took.as_secs_f64()))?;
+    let how = match end {
+        End::Done => "nobody is left in flight",
+        End::Stopped => "stopped before its end",
+    };
+    say("send", format!("{how} after {:.1} seconds\n", took.as_secs_f64()))?;
     let story = app.story(id, context.now()).await?;
     app.store.close().await;
     Ok((story, took, end))

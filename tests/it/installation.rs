@@ -118,6 +118,41 @@ fn a_key_that_others_can_read_is_bad() {
 }
 
 #[test]
+fn a_worker_that_runs_is_seen_and_a_damaged_database_is_bad() {
+    let dir = installation("");
+    let place = dir.path().join("config.toml");
+    let config = || forewarn::config::load(&place).expect("config");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let app = runtime.block_on(forewarn::app::App::open(config())).expect("opened");
+    assert!(run(dir.path(), "doctor").1.contains("ok    worker: no worker runs"));
+    let lock = app.lock_for_worker().expect("the lock");
+    let (code, stdout, _) = run(dir.path(), "doctor");
+    assert!(code == 0 && stdout.contains("ok    worker: a worker runs on this database"), "{stdout}");
+    drop(lock);
+    runtime.block_on(app.store.close());
+
+    // Another key than the one the database was sealed with.
+    let key = dir.path().join("master.key");
+    fs_err::rename(&key, dir.path().join("right.key")).expect("moved");
+    fs_err::remove_file(&place).expect("removed");
+    assert_eq!(run(dir.path(), "init").0, 0);
+    let (code, stdout, _) = run(dir.path(), "doctor --json");
+    assert_eq!((code, codes(&stdout)), (3, vec!["database".to_owned()]));
+    assert!(stdout.contains("another master key"), "{stdout}");
+    fs_err::rename(dir.path().join("right.key"), &key).expect("moved back");
+
+    // Pages full of nothing where tables should be.
+    let file = dir.path().join("forewarn.db");
+    let mut bytes = fs_err::read(&file).expect("database");
+    assert!(bytes.len() > 3 * 4096);
+    bytes[3 * 4096..].fill(0xee);
+    fs_err::write(&file, bytes).expect("damaged");
+    let (code, stdout, _) = run(dir.path(), "doctor --json");
+    assert_eq!(code, 3, "{stdout}");
+    assert!(codes(&stdout).iter().all(|code| code.starts_with("database")), "{stdout}");
+}
+
+#[test]
 fn providers_are_listed_and_shown_with_and_without_a_configuration() {
     let nowhere = tempfile::tempdir().expect("folder");
     let (code, stdout, _) = run(nowhere.path(), "provider list --json");
