@@ -85,8 +85,16 @@ pub(super) async fn import(
         tallies: BTreeMap::new(),
         unclosed_quote: None,
     };
-    while let Some(batch) = from.recv().await {
-        writing.write(app, batch, files).await?;
+    while let Some(first) = from.recv().await {
+        let mut tx = app.store.begin().await?;
+        let mut next = Some(first);
+        let mut batches = 0;
+        while let Some(batch) = next {
+            writing.write(&mut tx, batch, files).await?;
+            batches += 1;
+            next = if batches < BATCHES_PER_COMMIT { from.recv().await } else { None };
+        }
+        tx.commit().await?;
         (into.progress)(writing.sums.rows as u64);
     }
     let read = match reading.await {
@@ -128,6 +136,10 @@ pub(super) struct Files {
     headings: Vec<String>,
     row_problems: Vec<Problem>,
 }
+
+/// Batches written in one transaction: the keyed hashes fall anywhere in their indexes, so a page that many rows of a
+/// transaction touch is written once instead of many times.
+const BATCHES_PER_COMMIT: usize = 5;
 
 /// How many problems a report lists; all are in the rejects file.
 const LISTED: usize = 100;
@@ -197,8 +209,7 @@ struct Writing {
 }
 
 impl Writing {
-    async fn write(&mut self, app: &App, batch: Batch, files: &mut Files) -> Result<(), AppError> {
-        let mut tx = app.store.begin().await?;
+    async fn write(&mut self, tx: &mut Tx<'_>, batch: Batch, files: &mut Files) -> Result<(), AppError> {
         let (news, rest): (Vec<NewPerson>, Vec<Rest>) = batch.candidates.into_iter().map(Rest::split).unzip();
         let added = tx.add_persons(self.campaign, self.source, &news).await?;
         let mut rejected = batch.rejected;
@@ -209,7 +220,7 @@ impl Writing {
             if added.contains(&new.no) {
                 self.count_person(new);
             } else {
-                match self.merge_into_existing(&mut tx, new, &rest).await? {
+                match self.merge_into_existing(tx, new, &rest).await? {
                     Ok(row) => merged_into = Some(row),
                     Err(problem) => {
                         let problem = problem.at_row(new.row);
@@ -238,7 +249,6 @@ impl Writing {
         problems.iter().for_each(|(_, p)| files.note(p));
         self.sums.rows += batch.rows as i64;
         tx.add_problems(self.campaign, self.source, &problems).await?;
-        tx.commit().await?;
         lines.sort_by_key(|(row, _)| *row);
         files.tell(lines.into_iter().map(|(_, line)| line))
     }

@@ -1,36 +1,28 @@
 //! `forewarn campaign …`: the verbs of a campaign's life, each in a file of its own.
 
 use super::campaign_approve::ApproveArgs;
-use super::campaign_calls::CallsArgs;
-use super::campaign_cancel::CancelArgs;
 use super::campaign_create::CreateArgs;
-use super::campaign_list::ListArgs;
-use super::campaign_log::LogArgs;
-use super::campaign_pause::PauseArgs;
-use super::campaign_preview::PreviewArgs;
-use super::campaign_resume::ResumeArgs;
-use super::campaign_retry::RetryArgs;
-use super::campaign_show::ShowArgs;
 use super::campaign_start::StartArgs;
 use super::campaign_status::StatusArgs;
+use super::{Context, Failure};
 use clap::Subcommand;
 
 /// Create, approve, run and follow a campaign
 #[derive(Subcommand, Debug)]
 pub enum CampaignCommand {
     Create(CreateArgs),
-    List(ListArgs),
-    Show(ShowArgs),
-    Preview(PreviewArgs),
     Approve(ApproveArgs),
     Start(StartArgs),
-    Pause(PauseArgs),
-    Resume(ResumeArgs),
-    Cancel(CancelArgs),
     Status(StatusArgs),
-    Log(LogArgs),
-    Retry(RetryArgs),
-    Calls(CallsArgs),
+}
+
+pub(super) fn run(command: CampaignCommand, context: &Context) -> Result<(), Failure> {
+    match command {
+        CampaignCommand::Create(args) => super::campaign_create::run(&args, context),
+        CampaignCommand::Approve(args) => super::campaign_approve::run(&args, context),
+        CampaignCommand::Start(args) => super::campaign_start::run(&args, context),
+        CampaignCommand::Status(args) => super::campaign_status::run(&args, context),
+    }
 }
 
 /// A reason or a name that goes into the record: one line, not empty.

@@ -8,6 +8,7 @@ mod completions;
 mod context;
 mod failure;
 mod init;
+mod list_report;
 mod logging;
 pub mod output;
 mod working;
@@ -67,10 +68,12 @@ pub struct Global {
 /// The verbs that work.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    // The arguments of the verbs below are defined in their files; each joins the tree with its `run`.
-    //   Check(check::CheckArgs), Worker(worker::WorkerArgs), #[command(subcommand)] Campaign(campaign::CampaignCommand),
     Demo(demo::DemoArgs),
     Init(init::InitArgs),
+    Check(check::CheckArgs),
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
+    Worker(worker::WorkerArgs),
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
     Doctor(doctor::DoctorArgs),
@@ -100,6 +103,9 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(&args, context),
         Command::Init(args) => init::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
+        Command::Campaign(command) => campaign::run(command, context),
+        Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

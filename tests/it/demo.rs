@@ -97,6 +97,10 @@ fn one_run_shows_everything_and_the_next_run_the_same() {
     let looked = forewarn(&dir.path().join("a"), "warn", &["doctor", "--json"]);
     assert_eq!(looked.status.code(), Some(0), "{}", text(&looked.stdout));
     assert!(text(&looked.stdout).contains("the books add up: rows 200 = "));
+    let campaign = answer["campaign"].as_str().expect("id");
+    let status = forewarn(&dir.path().join("a"), "warn", &["campaign", "status", campaign, "--json"]);
+    let status: Value = serde_json::from_slice(&status.stdout).expect("one JSON object");
+    assert_eq!((&status["needs_human"], &status["notices"]), (&answer["needs_human"], &answer["notices"]));
 }
 
 fn the_sums_hold(answer: &Value) {
@@ -158,6 +162,35 @@ fn the_files_are_there(place: &Path, answer: &Value) {
         assert!(!report.contains(foreign), "the page must stand alone: {foreign}");
     }
     assert!(report.contains("<html lang=\"en\">") && report.contains("<title>") && report.contains("@media print"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_demo_says_how_to_go_on_and_goes_on() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let dir = tempfile::tempdir().expect("folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
+    command.current_dir(dir.path()).env_remove("FOREWARN_CONFIG").args(["demo", "--dir", "d"]);
+    let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("runs");
+    let mut out = BufReader::new(demo.stdout.take().expect("stdout"));
+    let mut page = String::new();
+    while !page.contains("\nstart ") {
+        assert!(out.read_line(&mut page).expect("a line") > 0, "ended before it started: {page}");
+    }
+    // The routes say "later" now and then, so sending cannot be over within the half second after the start.
+    std::thread::sleep(Duration::from_millis(200));
+    let killed = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    out.read_to_string(&mut page).expect("the rest");
+    assert_eq!(demo.wait().expect("ended").code(), Some(0), "{page}");
+    assert!(page.contains("stopped before its end") && page.contains("  forewarn worker --once "), "{page}");
+
+    let place = dir.path().join("d");
+    assert_eq!(forewarn(&place, "warn", &["worker", "--once"]).status.code(), Some(0));
+    let campaign = page.split("made the campaign ").nth(1).and_then(|rest| rest.lines().next()).expect("id");
+    let status = forewarn(&place, "warn", &["campaign", "status", campaign, "--json"]);
+    let status: Value = serde_json::from_slice(&status.stdout).expect("one JSON object");
+    assert_eq!((number(&status, "rows"), number(&status, "in_flight")), (200, 0), "{status}");
 }
 
 #[test]
