@@ -14,7 +14,9 @@ use crate::model::person::Standing;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
 use crate::providers::catalogue::Catalogue;
+use crate::secrets::SecretRef;
 use crate::store::campaign::Campaign;
+use crate::store::route::RouteHealth;
 use crate::store::status::{SourceRow, Sums};
 use crate::store::{Store, StoreError};
 use crate::vault::MasterKey;
@@ -108,10 +110,11 @@ fn the_config(config: &Config) -> Finding {
 fn the_key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
     match master_key(config) {
         Ok(key) => {
-            found.push(Finding::ok(
-                "key",
-                format!("{} holds a master key that only its owner reads", config.master_key),
-            ));
+            let rights = match config.master_key {
+                SecretRef::File(_) => " that only its owner can read",
+                SecretRef::Env(_) => "",
+            };
+            found.push(Finding::ok("key", format!("{} holds a master key{rights}", config.master_key)));
             Some(key)
         }
         Err(error) => {
@@ -312,6 +315,9 @@ fn the_set(config: &Config, set: &str, overlay: Option<&Path>, now: Micros) -> F
 
 async fn the_campaigns(store: &Store, master: Option<&MasterKey>, found: &mut Vec<Finding>) {
     let sending = matches!(store.lock_for_worker(), Err(StoreError::WorkerRuns { .. }));
+    if sending {
+        found.extend(resting_routes(store).await);
+    }
     let campaigns = match store.campaigns().await {
         Ok(campaigns) => campaigns,
         Err(error) => {
@@ -326,6 +332,17 @@ async fn the_campaigns(store: &Store, master: Option<&MasterKey>, found: &mut Ve
             Err(error) => found.push(Finding::bad(about, Problem::new("database", "", chain(&error)), "")),
         }
     }
+}
+
+/// Routes that the worker leaves alone for now, in its own words.
+async fn resting_routes(store: &Store) -> Vec<Finding> {
+    let Ok(health) = store.route_health().await else { return Vec::new() };
+    let resting = health.into_iter().filter(|h| h.state == "broken");
+    let finding = |h: RouteHealth| {
+        let next = "mend what it names; the worker tries it again by itself";
+        Finding::warn(format!("route {}", h.name), format!("the worker lets it rest: {}", h.reason), next)
+    };
+    resting.map(finding).collect()
 }
 
 async fn the_campaign(

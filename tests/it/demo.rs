@@ -177,8 +177,8 @@ fn a_stopped_demo_says_how_to_go_on_and_goes_on() {
     while !page.contains("\nstart ") {
         assert!(out.read_line(&mut page).expect("a line") > 0, "ended before it started: {page}");
     }
-    // The routes say "later" now and then, so sending cannot be over within the half second after the start.
-    std::thread::sleep(Duration::from_millis(200));
+    // One notice is told "later" twice, half a second each at least: sending cannot be over before that.
+    std::thread::sleep(Duration::from_millis(500));
     let killed = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().expect("kill runs");
     assert!(killed.success());
     out.read_to_string(&mut page).expect("the rest");
