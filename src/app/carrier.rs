@@ -167,7 +167,20 @@ impl Carrier for AdapterCarrier {
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
         }
-        self.routes[job.route].adapter.send(&out, &gate).await
+        let route = &self.routes[job.route];
+        let outcome = route.adapter.send(&out, &gate).await;
+        let (class, code) = (outcome.class.as_str(), outcome.code.as_str());
+        tracing::debug!(
+            campaign = out.campaign,
+            notice = out.notice,
+            route = route.plan.name,
+            attempt = out.attempt,
+            class,
+            code,
+            "attempt ended: {}",
+            outcome.text
+        );
+        outcome
     }
 
     fn domain(&self, campaign: i64, due: &Due) -> Option<String> {

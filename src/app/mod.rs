@@ -5,12 +5,14 @@ pub mod calls;
 pub mod carrier;
 pub mod create;
 pub mod digests;
+pub mod doctor;
 pub mod import;
 pub mod lifecycle;
 pub mod preview;
 mod reading;
 pub mod routes;
 pub mod status;
+pub mod story;
 pub mod work;
 
 use crate::config::{Config, Database};

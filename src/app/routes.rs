@@ -1,7 +1,7 @@
 //! From the configured routes to adapters and what the dispatcher must know of them.
 
 use super::{App, AppError};
-use crate::config::Route;
+use crate::config::{Config, Route};
 use crate::dispatch::RoutePlan;
 use crate::dispatch::limiter::Window;
 use crate::model::channel::Channel;
@@ -39,27 +39,7 @@ impl App {
 
     /// One route, or everything that is wrong with it.
     pub fn ready_route(&self, route: &Route, catalogue: &Catalogue) -> Result<ReadyRoute, Vec<Problem>> {
-        let named = |problems: Vec<Problem>| -> Vec<Problem> {
-            problems.into_iter().map(|p| p.on_route(&route.name)).collect()
-        };
-        let settings = self.config.settings(route).map_err(named)?;
-        let adapter =
-            Adapter::build(&route.name, &route.provider, route.channel, &settings, route.concurrency, catalogue)
-                .map_err(named)?;
-        let abilities = adapter.abilities();
-        let window = |l: &crate::config::Limit| Window { rate: l.rate, per: l.per };
-        let plan = RoutePlan {
-            name: route.name.clone(),
-            provider: route.provider.clone(),
-            channel: route.channel,
-            weight: route.weight,
-            concurrency: route.concurrency,
-            limits: route.limits.iter().map(window).collect(),
-            domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
-            idempotent: abilities.idempotent,
-            reports_delivery: abilities.reports_delivery,
-        };
-        Ok(ReadyRoute { plan, adapter })
+        ready_route(&self.config, route, catalogue)
     }
 
     /// The channels of the ladder that no route serves: whoever needs them would wait for ever.
@@ -77,4 +57,27 @@ impl App {
         };
         missing.into_iter().map(problem).collect()
     }
+}
+
+/// One route of a configuration, or everything that is wrong with it; no database is needed.
+pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Result<ReadyRoute, Vec<Problem>> {
+    let named =
+        |problems: Vec<Problem>| -> Vec<Problem> { problems.into_iter().map(|p| p.on_route(&route.name)).collect() };
+    let settings = config.settings(route).map_err(named)?;
+    let adapter = Adapter::build(&route.name, &route.provider, route.channel, &settings, route.concurrency, catalogue)
+        .map_err(named)?;
+    let abilities = adapter.abilities();
+    let window = |l: &crate::config::Limit| Window { rate: l.rate, per: l.per };
+    let plan = RoutePlan {
+        name: route.name.clone(),
+        provider: route.provider.clone(),
+        channel: route.channel,
+        weight: route.weight,
+        concurrency: route.concurrency,
+        limits: route.limits.iter().map(window).collect(),
+        domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
+        idempotent: abilities.idempotent,
+        reports_delivery: abilities.reports_delivery,
+    };
+    Ok(ReadyRoute { plan, adapter })
 }

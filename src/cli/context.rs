@@ -27,6 +27,11 @@ impl Context {
         Ok(config::load(&config::find(self.config_flag.as_deref(), variable.as_deref()))?)
     }
 
+    /// Whether somebody named a configuration, so that its absence is an error.
+    pub fn names_a_config(&self) -> bool {
+        self.config_flag.is_some() || std::env::var_os(config::VARIABLE).is_some_and(|name| !name.is_empty())
+    }
+
     /// An incident file, checked.
     pub fn incident(&self, file: &Path) -> Result<Incident, Failure> {
         Ok(incident_file::load(file, self.now())?)

@@ -24,6 +24,8 @@ pub enum Failure {
     Usage(String),
     /// A check says no, and why: exit code 3.
     Refused(Vec<Problem>),
+    /// A check says no, and its own report on stdout has said why: exit code 3.
+    RefusedAsReported,
     /// Whoever read our output went away (`forewarn … | head`): nothing more to do, exit code 0.
     OutputClosed,
 }
@@ -38,6 +40,7 @@ impl Failure {
         // A failure to print a failure has nowhere to go.
         let (code, printed) = match self {
             Failure::OutputClosed => return ExitCode::SUCCESS,
+            Failure::RefusedAsReported => return ExitCode::from(REFUSED),
             Failure::Fault(error) => {
                 // The chain: what we were doing, then why it did not work.
                 let chain = format!("{error:#}");
@@ -80,7 +83,7 @@ fn refusal_line(problem: &Problem) -> String {
 }
 
 /// The same as a JSON object; absent parts are left out.
-fn refusal_object(problem: &Problem) -> Value {
+pub(super) fn refusal_object(problem: &Problem) -> Value {
     let mut object = Map::new();
     object.insert("code".to_owned(), json!(problem.code));
     object.insert("message".to_owned(), json!(problem.message));

@@ -67,7 +67,7 @@ fn fresh_key() -> Result<Zeroizing<String>, Failure> {
 }
 
 /// Writes a file that must not exist yet, readable by its owner only, and waits until it is on the disk.
-fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

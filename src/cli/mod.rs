@@ -30,8 +30,10 @@ pub mod campaign_start;
 pub mod campaign_status;
 pub mod check;
 pub mod demo;
+mod demo_report;
 pub mod doctor;
 pub mod provider;
+mod provider_test;
 pub mod worker;
 
 pub use context::Context;
@@ -67,11 +69,15 @@ pub struct Global {
 /// The verbs that work.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    Demo(demo::DemoArgs),
+    Init(init::InitArgs),
     Check(check::CheckArgs),
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
     Worker(worker::WorkerArgs),
-    Init(init::InitArgs),
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -96,10 +102,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Demo(args) => demo::run(&args, context),
+        Command::Init(args) => init::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Campaign(command) => campaign::run(command, context),
         Command::Worker(args) => worker::run(&args, context),
-        Command::Init(args) => init::run(&args, context),
+        Command::Provider(command) => provider::run(&command, context),
+        Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
 }

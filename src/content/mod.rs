@@ -21,6 +21,7 @@ mod scan;
 mod sms;
 mod terms;
 mod transfer;
+mod trial;
 mod write;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 
 pub use files::{LoadError, TemplateFiles};
 pub use sms::sms_segments;
+pub use trial::{TRIAL_LANGUAGE, trial};
 
 use crate::model::channel::Channel;
 use crate::model::contact::Contact;

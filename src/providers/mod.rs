@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod definition;
 pub mod examples;
 pub mod http;
+pub mod native;
 pub mod private_file;
 pub mod sandbox;
 pub mod settings;

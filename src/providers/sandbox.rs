@@ -1,7 +1,8 @@
 //! The adapter `sandbox`: writes what would have been sent, and fails on request.
 //!
-//! It serves all three channels. What happens to an attempt depends on its notice, its number and the seed alone, so
-//! a run can be repeated, and a retry may succeed where the first attempt failed. A file per accepted attempt:
+//! It serves all three channels. What happens to an attempt depends on the customer reference, the address, the number
+//! of the attempt and the seed alone, so the same list has the same luck on every machine and under every key, and a
+//! retry may succeed where the first attempt failed. A file per accepted attempt:
 //! `DIR/CHANNEL/xx/NOTICE-ATTEMPT.eml` (or `.txt`); an injected `unknown` leaves a file every other time, as a provider
 //! whose reply was lost would.
 
@@ -71,7 +72,7 @@ impl Sandbox {
             return outcome;
         }
         match fault {
-            None => Outcome::new(Class::Accepted, "sandbox", "").with_provider_id(format!("sandbox-{draw:016x}")),
+            None => Outcome::new(Class::Accepted, "sandbox", "").with_provider_id(provider_id(out)),
             Some(Class::Throttled) => {
                 Outcome::new(Class::Throttled, "injected", "fault on request").with_retry_after(SECOND)
             }
@@ -79,11 +80,13 @@ impl Sandbox {
         }
     }
 
-    /// The attempt's luck: 64 bits from notice, attempt and seed.
+    /// The attempt's luck: 64 bits from person, contact, attempt and seed. It must not leave this module: whoever
+    /// knows the seed could try addresses against it.
     fn draw(&self, out: &Outgoing) -> u64 {
-        let hash = blake3::hash(format!("{}\n{}\n{}", out.notice, out.attempt, self.seed).as_bytes());
+        let (reference, to) = (out.reference.reveal(), out.to.reveal());
+        let luck = format!("{reference}\n{to}\n{}\n{}\n{}", out.channel.as_str(), out.attempt, self.seed);
         let mut first = [0u8; 8];
-        first.copy_from_slice(&hash.as_bytes()[..8]);
+        first.copy_from_slice(&blake3::hash(luck.as_bytes()).as_bytes()[..8]);
         u64::from_le_bytes(first)
     }
 
@@ -151,6 +154,12 @@ fn parse_faults(text: &str) -> Result<Vec<(Class, u32)>, String> {
     }
 }
 
+/// What a provider would call the message; made from the opaque name of the notice alone.
+fn provider_id(out: &Outgoing) -> String {
+    let hash = blake3::hash(format!("{}\n{}", out.notice, out.attempt).as_bytes());
+    format!("sandbox-{}", &hash.to_hex()[..16])
+}
+
 fn shown(out: &Outgoing) -> (String, &'static str) {
     let to = out.to.reveal();
     match &out.rendered {
@@ -200,6 +209,7 @@ mod tests {
         for number in 0..400 {
             let mut out = sample(Channel::Sms, "hello");
             out.notice = format!("n{number}");
+            out.reference = crate::model::personal::Personal::new(format!("r{number}"));
             out.attempt = attempt;
             classes.push(sandbox.send(&out, &Gate::default()).await.class);
         }

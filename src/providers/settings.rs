@@ -53,7 +53,8 @@ pub enum SettingKind {
 }
 
 impl SettingKind {
-    fn described(self) -> &'static str {
+    /// What may be written, in words.
+    pub fn described(self) -> &'static str {
         match self {
             SettingKind::Text => "a text",
             SettingKind::Secret => "a secret by env:NAME or file:PATH",

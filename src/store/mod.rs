@@ -4,11 +4,13 @@
 //! batch in one immediate transaction; sums (`tally`) change in the transaction of the facts they count. No personal
 //! data passes through here unless sealed. Deliberately absent: any decision about a notice (see `model::decide`).
 
+pub mod account;
 pub mod approval;
 pub mod campaign;
 pub mod claim;
 pub mod followup;
 pub mod import;
+pub mod integrity;
 pub mod log;
 pub mod plan;
 pub mod preview;
@@ -18,7 +20,7 @@ pub mod route;
 pub mod status;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -78,7 +80,11 @@ impl Store {
             let why = format!("its folder {} does not exist", parent.display());
             return Err(StoreError::Open { path: shown, why });
         }
-        let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path))).map_err(fail)?;
+        let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path)?)).map_err(fail)?;
+        // A pool tries again for half a minute and then forgets why; a single connection says at once what is wrong.
+        let mut first = AnyConnection::connect_with(&options).await.map_err(fail)?;
+        prepare(&mut first).await.map_err(fail)?;
+        first.close().await.map_err(fail)?;
         let writer = pool(options.clone(), 1).await.map_err(fail)?;
         MIGRATIONS.run(&writer).await.map_err(|e| migration_failed(&shown, e))?;
         let readers = pool(options, 4).await.map_err(fail)?;
@@ -159,7 +165,7 @@ impl Tx<'_> {
         self.inner.commit().await.map_err(|e| store.fail(e))
     }
 
-    fn conn(&mut self) -> &mut sqlx::AnyConnection {
+    fn conn(&mut self) -> &mut AnyConnection {
         &mut self.inner
     }
 
@@ -206,39 +212,37 @@ async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Er
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(30))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "pragma busy_timeout = 10000",
-                    "pragma journal_mode = wal",
-                    "pragma synchronous = full",
-                    "pragma foreign_keys = on",
-                    "pragma secure_delete = on",
-                    "pragma cache_size = -32000",
-                    "pragma wal_autocheckpoint = 4000",
-                    "pragma temp_store = file",
-                ] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        })
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(options)
         .await
 }
 
-/// The path as the part of a URL.
-fn encoded(path: &Path) -> String {
-    let mut out = String::new();
-    for c in path.display().to_string().chars() {
-        match c {
-            '%' => out.push_str("%25"),
-            '?' => out.push_str("%3F"),
-            '#' => out.push_str("%23"),
-            _ => out.push(c),
-        }
+async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for pragma in [
+        "pragma busy_timeout = 10000",
+        "pragma journal_mode = wal",
+        "pragma synchronous = full",
+        "pragma foreign_keys = on",
+        "pragma secure_delete = on",
+        "pragma cache_size = -32000",
+        "pragma wal_autocheckpoint = 4000",
+        "pragma temp_store = file",
+    ] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
     }
-    out
+    Ok(())
+}
+
+/// The path as the part of a URL: whole, so that no folder is taken for a host, and without `..`, which a URL would
+/// take away without asking the disk.
+fn encoded(path: &Path) -> Result<String, StoreError> {
+    let failed = |why: String| StoreError::Open { path: path.display().to_string(), why };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs_err::canonicalize(folder).map_err(|e| failed(e.to_string()))?;
+    let whole = folder.join(path.file_name().ok_or_else(|| failed("it names no file".to_owned()))?);
+    let text = whole.to_str().ok_or_else(|| failed("its name is not UTF-8".to_owned()))?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
+    Ok(text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect())
 }
 
 /// Others on the machine have no business in the database.
@@ -284,5 +288,25 @@ fn migration_failed(path: &str, error: sqlx::migrate::MigrateError) -> StoreErro
         other => {
             StoreError::Open { path: path.to_owned(), why: format!("its tables cannot be brought up to date: {other}") }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_may_lie_in_a_folder_of_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["it's a demo", "100%?#", "文件 夹", "%41", "-d:x@y"] {
+            let inner = folder.path().join(name);
+            fs_err::create_dir(&inner).unwrap();
+            let path = inner.join("my list.db");
+            let store = Store::open(&path).await.expect(name);
+            store.claim_key("k").await.expect(name);
+            store.close().await;
+            assert!(path.is_file(), "{name}");
+        }
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 5, "and nowhere else");
     }
 }

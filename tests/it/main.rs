@@ -5,7 +5,9 @@
 mod cli;
 mod config;
 mod documents;
+mod demo;
 mod incident_file;
+mod installation;
 mod intake_truth;
 mod kannel;
 mod rules;

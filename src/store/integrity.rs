@@ -1,0 +1,28 @@
+//! Whether the database itself is sound: what `doctor` asks of it.
+
+use super::{Store, StoreError};
+
+/// How many findings of SQLite's own check are kept.
+const KEPT: usize = 5;
+
+impl Store {
+    /// What SQLite finds wrong with the structure of the file; nothing in a sound one.
+    pub async fn quick_check(&self) -> Result<Vec<String>, StoreError> {
+        let found: Vec<String> =
+            sqlx::query_scalar("pragma quick_check").fetch_all(&self.readers).await.map_err(|e| self.fail(e))?;
+        Ok(found.into_iter().filter(|line| line != "ok").take(KEPT).collect())
+    }
+
+    /// The number of the last migration that was applied.
+    pub async fn schema_version(&self) -> Result<i64, StoreError> {
+        sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|e| self.fail(e))
+    }
+
+    /// Takes the write lock and gives it back: shows that the file can be written and nobody else holds it.
+    pub async fn try_to_write(&self) -> Result<(), StoreError> {
+        self.begin().await?.commit().await
+    }
+}
