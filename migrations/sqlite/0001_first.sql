@@ -117,6 +117,7 @@ create table notice (
                                          'failed', 'unknown', 'suppressed', 'cancelled')),
     -- When to claim it; null: not by itself.
     due_at bigint,
+    -- When it was first tried (before that: when it fell due); giving up counts from here.
     first_due bigint not null,
     attempts bigint not null default 0,
     tries bigint not null default 0,

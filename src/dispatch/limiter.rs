@@ -5,7 +5,7 @@
 //! a minute) is paced with a GCRA of burst one, and every longer window is counted in sixtieths whose sends are
 //! forgotten only a full window after the sixtieth ended. Both keep a margin for the way to the receiver.
 
-use crate::model::time::{MINUTE, Micros};
+use crate::model::time::{MINUTE, Micros, SECOND};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -133,7 +133,8 @@ impl Counted {
     fn take(&mut self, slot: Micros) {
         let part = self.part();
         let start = slot - slot.rem_euclid(part);
-        let horizon = slot - self.window.per - 2 * part - MINUTE;
+        // Slots are asked for at most a second before one given already.
+        let horizon = slot - self.window.per - 2 * part - 2 * SECOND;
         while self.parts.front().is_some_and(|(s, _)| *s < horizon) {
             self.parts.pop_front();
         }
@@ -147,7 +148,7 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::{DAY, SECOND};
+    use crate::model::time::DAY;
     use proptest::prelude::*;
 
     fn most_in_any_window(slots: &[Micros], per: Micros) -> usize {
@@ -190,6 +191,19 @@ mod tests {
         assert_eq!(again, schedule);
         let faster = [Window { rate: 20, per: SECOND }];
         assert!(Schedule::read(&schedule.print(), &faster).next_slot(0, &faster) > *slots.last().unwrap());
+    }
+
+    #[test]
+    fn a_schedule_stays_a_short_text() {
+        for per in [2 * SECOND, MINUTE, DAY] {
+            let windows = [Window { rate: 50, per: SECOND }, Window { rate: 4_000_000, per }];
+            let mut schedule = Schedule::read("", &windows);
+            let step = per / 500;
+            for turn in 0..2_000 {
+                schedule.reserve(2, turn * step, turn * step + SECOND, &windows);
+            }
+            assert!(schedule.print().len() < 4_000, "{} for {per}", schedule.print().len());
+        }
     }
 
     proptest! {

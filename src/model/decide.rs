@@ -17,7 +17,8 @@ pub struct Ended<'a> {
     pub reach: &'a str,
     /// Attempts ended as `temporary`, `throttled` or `route-broken` so far, this one not counted.
     pub tries: u32,
-    /// When the notice first fell due; `give_up_after` counts from here.
+    /// When the notice was first tried; `give_up_after` counts from here, so that waiting for a slot or a paused campaign
+    /// costs nobody a retry.
     pub first_due: Micros,
     /// The route's provider takes an idempotency key.
     pub idempotent: bool,

@@ -81,10 +81,30 @@ impl Tx<'_> {
         let mut changes: Vec<(String, String, i64)> =
             found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
         changes.push(("notice".into(), "cancelled".into(), found.len() as i64));
-        let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        let mut persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        let told = self.told(campaign, &persons).await?;
+        changes.extend(self.stand(campaign, &told, "satisfied", &["in_flight"]).await?);
+        persons.retain(|no| !told.contains(no));
         changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
         self.tally(campaign, summed(changes)).await?;
         Ok(found.len())
+    }
+
+    /// Those of the persons whom a notice has reached.
+    async fn told(&mut self, campaign: i64, persons: &BTreeSet<i64>) -> Result<BTreeSet<i64>, StoreError> {
+        let rows: Vec<serde_json::Value> = persons.iter().map(|no| serde_json::json!([no])).collect();
+        let told: Vec<i64> = sqlx::query_scalar(
+            "select cast(j.value ->> 0 as bigint) from json_each($2) as j
+             where exists (select 1 from notice n where n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
+                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
+                           and n.state in ('accepted', 'delivered', 'acknowledged'))",
+        )
+        .bind(campaign)
+        .bind(json(&rows))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(told.into_iter().collect())
     }
 
     /// Excludes up to `limit` persons of a cancelled campaign who have no notice yet; how many.

@@ -195,7 +195,7 @@ impl Tx<'_> {
 
 /// A batch as one JSON text, the form in which many rows travel in one bound value.
 fn json(rows: &[serde_json::Value]) -> String {
-    serde_json::Value::from(rows.to_vec()).to_string()
+    serde_json::to_string(rows).unwrap_or_default()
 }
 
 async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Error> {

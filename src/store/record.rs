@@ -8,7 +8,7 @@ use crate::model::outcome::{Class, Outcome};
 use crate::model::person::{Standing, standing_beside};
 use crate::model::time::Micros;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One ended attempt and the decision about its notice.
 #[derive(Clone, Debug)]
@@ -36,8 +36,9 @@ impl Tx<'_> {
                 changes.push(("sent".into(), e.route.clone(), 1));
             }
         }
-        changes.push(("notice".into(), "queued".into(), self.add_next(campaign, ended, now).await?));
-        changes.extend(self.move_persons(campaign, ended).await?);
+        let added = self.add_next(campaign, ended, now).await?;
+        changes.push(("notice".into(), "queued".into(), added.len() as i64));
+        changes.extend(self.move_persons(campaign, ended, &added).await?);
         self.tally(campaign, summed(changes)).await
     }
 
@@ -98,36 +99,53 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Queues the next notices of the ladder; how many were new.
-    async fn add_next(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<i64, StoreError> {
+    /// Queues the next notices of the ladder; those that were new.
+    async fn add_next(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<HashSet<i64>, StoreError> {
         let rows: Vec<Value> = ended
             .iter()
             .filter_map(|e| e.decision.next.map(|(planned, due)| (e.notice.person(), planned, due)))
             .map(|(person, planned, due)| json!([planned.id(person).0, planned.channel.as_str(), due]))
             .collect();
         if rows.is_empty() {
-            return Ok(0);
+            return Ok(HashSet::new());
         }
-        let added = sqlx::query(
+        let added: Vec<i64> = sqlx::query_scalar(
             "insert into notice (campaign, id, channel, state, due_at, first_due, changed_at)
              select $1, cast(value ->> 0 as bigint), value ->> 1, 'queued', cast(value ->> 2 as bigint),
                     cast(value ->> 2 as bigint), $2
-             from json_each($3) where true on conflict do nothing",
+             from json_each($3) where true on conflict do nothing returning id",
         )
         .bind(campaign)
         .bind(now)
         .bind(json(&rows))
-        .execute(self.conn())
+        .fetch_all(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
-        Ok(added.rows_affected() as i64)
+        Ok(added.into_iter().collect())
     }
 
     /// Brings the persons' standings up to date; the changes to the sums.
-    async fn move_persons(&mut self, campaign: i64, ended: &[Ended]) -> Result<Vec<(String, String, i64)>, StoreError> {
+    async fn move_persons(
+        &mut self,
+        campaign: i64,
+        ended: &[Ended],
+        added: &HashSet<i64>,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut wanted: BTreeMap<i64, Standing> = BTreeMap::new();
         for e in ended {
-            wanted.insert(e.notice.person(), e.decision.standing);
+            let person = e.notice.person();
+            // A next notice that was there before (its failure was tried again) carries nobody further by itself.
+            let leads_nowhere = e.decision.next.is_some_and(|(next, _)| !added.contains(&next.id(person).0));
+            let standing = if leads_nowhere { Standing::NeedsHuman } else { e.decision.standing };
+            // Two notices of one person in a batch: being told outweighs; what is on its way is weighed below.
+            wanted
+                .entry(person)
+                .and_modify(|s| {
+                    if *s != Standing::Satisfied {
+                        *s = if standing == Standing::Satisfied { standing } else { Standing::NeedsHuman };
+                    }
+                })
+                .or_insert(standing);
         }
         // Whoever merely stays in flight is not looked at: nothing about them changes.
         wanted.retain(|_, s| *s != Standing::InFlight);
@@ -181,7 +199,9 @@ impl Tx<'_> {
             return Ok(());
         }
         let rows: Vec<(i64, String)> = sqlx::query_as(
-            "select cast(j.value ->> 0 as bigint), n.state from json_each($2) as j
+            // An unknown notice that is sent again by itself is on its way like a queued one.
+            "select cast(j.value ->> 0 as bigint), case when n.due_at is null then n.state else 'queued' end
+             from json_each($2) as j
              join notice n on n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096",
         )
