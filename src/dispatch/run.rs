@@ -122,6 +122,11 @@ impl<C: Carrier> Dispatcher<C> {
         Ok(true)
     }
 
+    /// Turns so far in which notices were looked for: what an idle worker must not waste.
+    pub fn turns(&self) -> usize {
+        self.turns
+    }
+
     fn in_flight(&self) -> usize {
         self.routes.iter().map(|r| r.in_flight).sum()
     }

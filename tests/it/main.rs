@@ -4,7 +4,9 @@
 
 mod cli;
 mod config;
+mod dispatch;
 mod incident_file;
 mod intake_truth;
 mod rules;
 mod smtp;
+mod support;
