@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// Outcomes looked back on.
 const LOOK_BACK: usize = 20;
 /// Bad outcomes needed before a share of them counts.
-const ENOUGH: usize = 3;
+pub const ENOUGH: usize = 3;
 const FIRST_REST: Micros = 15 * SECOND;
 const LONGEST_REST: Micros = 10 * MINUTE;
 const FIRST_WAIT: Micros = SECOND;

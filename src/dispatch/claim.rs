@@ -1,18 +1,19 @@
 //! Which notices each route takes in this turn.
 
-use super::breaker::{Breaker, Leave};
+use super::breaker::{Breaker, ENOUGH, Leave};
 use super::lane::Lane;
 use super::limiter::{Schedule, Window, margin};
 use super::live::Live;
 use super::share::{Offer, deal};
 use super::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
+use crate::model::outcome::Class;
 use crate::model::time::{Micros, SECOND};
 use crate::store::claim::Due;
 use crate::store::{StoreError, Tx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -30,8 +31,8 @@ pub(super) struct Route {
     /// Notices it was given, for its share.
     pub given: u64,
     pub permits: Arc<Semaphore>,
-    /// Raised while its breaker lets nothing through.
-    pub rests: Arc<AtomicBool>,
+    /// Known to those who wait for their turn.
+    pub rests: Arc<Rests>,
     /// For each limited domain, the latest of its slots that a notice was told to wait for.
     pub near: BTreeMap<String, Micros>,
     /// Accepted since the rate was last worked out.
@@ -39,6 +40,35 @@ pub(super) struct Route {
     pub per_second: f64,
     /// What the store was last told of its health.
     pub told: Option<(String, Option<Micros>)>,
+}
+
+/// What notices that wait for their turn on a route learn from those before them, sooner than the loop does.
+#[derive(Debug, Default)]
+pub(super) struct Rests {
+    /// The breaker lets nothing through, or is about to.
+    now: AtomicBool,
+    refused_in_a_row: AtomicUsize,
+}
+
+impl Rests {
+    pub(super) fn get(&self) -> bool {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The loop's own, final word.
+    pub(super) fn set(&self, rests: bool) {
+        self.now.store(rests, Ordering::Relaxed);
+    }
+
+    pub(super) fn note(&self, class: Class) {
+        if class == Class::RouteBroken {
+            let before = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
+            self.now.fetch_or(before + 1 >= ENOUGH, Ordering::Relaxed);
+        } else {
+            self.refused_in_a_row.store(0, Ordering::Relaxed);
+            self.now.fetch_or(class == Class::Throttled, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Route {
@@ -50,7 +80,7 @@ impl Route {
             in_flight: 0,
             given: 0,
             permits,
-            rests: Arc::new(AtomicBool::new(false)),
+            rests: Arc::default(),
             near: BTreeMap::new(),
             accepted: 0,
             per_second: 0.0,

@@ -43,11 +43,12 @@ impl Schedule {
     /// Reads what [`Schedule::print`] wrote. An empty text, or one written for other limits, starts anew but keeps the
     /// pace, so that a changed configuration cannot cause a burst.
     pub fn read(text: &str, windows: &[Window]) -> Schedule {
-        let mut kept: Schedule = serde_json::from_str(text).unwrap_or_default();
+        let kept: Schedule = serde_json::from_str(text).unwrap_or_default();
         let counted = counted_windows(windows)
             .map(|window| {
-                let old = kept.counted.iter_mut().find(|c| c.window.per == window.per);
-                Counted { window, parts: old.map(|c| std::mem::take(&mut c.parts)).unwrap_or_default() }
+                // Two limits may share a length: both count the same sends.
+                let old = kept.counted.iter().find(|c| c.window.per == window.per);
+                Counted { window, parts: old.map(|c| c.parts.clone()).unwrap_or_default() }
             })
             .collect();
         Schedule { next: kept.next, counted }

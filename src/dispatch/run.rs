@@ -201,7 +201,7 @@ impl<C: Carrier> Dispatcher<C> {
             at_work.breaker.probe_sent();
         }
         if leave == Leave::Free {
-            at_work.rests.store(false, Ordering::Relaxed);
+            at_work.rests.set(false);
         }
         let (permits, rests) = (at_work.permits.clone(), at_work.rests.clone());
         let (carrier, sender) = (self.carrier.clone(), self.back.0.clone());
@@ -210,13 +210,15 @@ impl<C: Carrier> Dispatcher<C> {
             let carried = async {
                 let _permit = permits.acquire_owned().await;
                 // What waited behind others learns here what they found out.
-                if rests.load(Ordering::Relaxed) && !probe {
+                if rests.get() && !probe {
                     return Outcome::new(Class::NotSent, "route-rests", "its route rests; it goes back unharmed");
                 }
                 if job.halted.load(Ordering::Relaxed) || job.stopping.load(Ordering::Relaxed) {
                     return Outcome::new(Class::NotSent, "halted", "paused or stopped before sending");
                 }
-                carrier.carry(job).await
+                let outcome = carrier.carry(job).await;
+                rests.note(outcome.class);
+                outcome
             };
             let outcome = std::panic::AssertUnwindSafe(carried).catch_unwind().await.unwrap_or_else(|_| {
                 Outcome::new(Class::Unknown, "fault", "a fault in forewarn ended this attempt; please report it")

@@ -71,7 +71,7 @@ impl<C: Carrier> Dispatcher<C> {
                 let (name, code) = (&route.plan.name, &back.outcome.code);
                 tracing::error!(route = name, code, "route rests: {}", back.outcome.text);
             }
-            route.rests.store(!route.usable(now), Ordering::Relaxed);
+            route.rests.set(!route.usable(now));
             route.accepted += u64::from(back.outcome.class == Class::Accepted);
             let channel = route.plan.channel;
             // Room for everybody on this channel.

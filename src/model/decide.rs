@@ -64,7 +64,8 @@ pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Mi
     match outcome.class {
         Class::Accepted => accepted(plan, ended, now),
         Class::BadAddress | Class::RefusedByPerson | Class::ContentRefused => failed(plan, ended, outcome.class, now),
-        Class::NotSent => again(NoticeState::Queued, now, ended.tries),
+        // Not at once: whatever gave it back may give it back again.
+        Class::NotSent => again(NoticeState::Queued, now.saturating_add(SECOND / 10), ended.tries),
         Class::Temporary | Class::Throttled | Class::RouteBroken => {
             let give_up = ended.first_due.saturating_add(plan.give_up_after);
             if now >= give_up {

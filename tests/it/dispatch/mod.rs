@@ -5,6 +5,7 @@ mod faults;
 mod limits;
 mod properties;
 mod sharing;
+mod speed;
 
 use crate::support::app::{Act, TestApp, now, route};
 use forewarn::dispatch::{End, Until};
@@ -96,11 +97,12 @@ async fn the_time_to_give_up_counts_from_the_first_try() {
     let mut app = TestApp::new(three_routes()).await;
     app.plan.give_up_after = SECOND;
     let no = app.campaign(5, &["ep"]).await;
-    // All are planned, then the campaign rests for longer than that.
-    app.run(&app.carrier(|_| Act::Say(Class::NotSent)), Until::NothingDue).await.ok();
-    app.move_to(no, forewarn::model::campaign::CampaignState::Paused).await;
+    // All are planned, then wait for longer than that.
+    let routes = std::mem::replace(&mut app.routes, vec![route("calls", Channel::Phone)]);
+    app.run(&app.carrier(|_| Act::Panic), Until::NothingDue).await.unwrap();
+    assert_eq!(app.state(no, NoticeState::Queued).await, 5);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    app.move_to(no, forewarn::model::campaign::CampaignState::Running).await;
+    app.routes = routes;
     let carrier = app.carrier(|c| Act::Say(if c.refusals == 0 { Class::Temporary } else { Class::Accepted }));
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     assert!(carrier.carried.lock().unwrap().iter().all(|c| c.route == "mail"), "nobody was given up");
