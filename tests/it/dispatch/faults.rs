@@ -13,6 +13,7 @@ use sqlx::Connection as _;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -121,6 +122,13 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Writes until there is no room for a page.
+fn fill(place: &Path) {
+    use std::io::Write as _;
+    let mut file = fs_err::File::create(place).unwrap();
+    while file.write_all(&[0u8; 4096]).is_ok() {}
+}
+
 /// Says past the test harness that nothing was checked.
 fn say_skipped(what: &str) {
     use std::io::Write as _;
@@ -131,32 +139,29 @@ fn say_skipped(what: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_named_and_nothing_is_lost_once_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(folder.path(), "24m") else { return say_skipped("a full disk") };
+    let Some(disk) = SmallDisk::mount(folder.path(), "48m") else { return say_skipped("a full disk") };
     let mut app = TestApp::at(disk.0.join("forewarn.db"), three_routes()).await;
     let no = app.campaign(2_000, &["e"]).await;
     let ballast = disk.0.join("ballast");
-    let (full, place) = (std::sync::atomic::AtomicBool::new(false), ballast.clone());
-    // The disk fills up while notices are on the wire.
+    let (full, place) = (AtomicBool::new(false), ballast.clone());
+    // The disk fills up while notices are on the wire, and has room again three seconds later.
     let carrier = app.carrier(move |c| {
-        if c.notice.person() > 500 && !full.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            assert!(std::fs::write(&place, vec![0u8; 32 << 20]).is_err(), "the disk is full");
+        if c.notice.person() > 500 && !full.swap(true, Ordering::SeqCst) {
+            fill(&place);
+            let place = place.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(3));
+                fs_err::remove_file(place).unwrap();
+            });
         }
         Act::Wait(Duration::from_millis(2), Class::Accepted)
     });
-    let room = tokio::spawn({
-        let ballast = ballast.clone();
-        async move {
-            tokio::time::sleep(Duration::from_secs(6)).await;
-            fs_err::remove_file(ballast).unwrap();
-        }
-    });
     app.run(&carrier, Until::Settled(no)).await.unwrap();
-    room.await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 2_000);
     assert_eq!(carrier.carried.lock().unwrap().len(), 2_000, "nobody was told twice");
     // With nothing on the wire it ends at once and says why.
     let no = app.campaign(1_500, &["e"]).await;
-    assert!(std::fs::write(&ballast, vec![0u8; 32 << 20]).is_err());
+    fill(&ballast);
     let refused = app.run(&carrier, Until::Settled(no)).await;
     fs_err::remove_file(&ballast).unwrap();
     assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
