@@ -117,6 +117,7 @@ create table notice (
                                          'failed', 'unknown', 'suppressed', 'cancelled')),
     -- When to claim it; null: not by itself.
     due_at bigint,
+    -- When it was first tried (before that: when it fell due); giving up counts from here.
     first_due bigint not null,
     attempts bigint not null default 0,
     tries bigint not null default 0,
@@ -132,7 +133,7 @@ create table notice (
     check ((state = 'failed') = (reason is not null))
 ) without rowid;
 create index notice_due on notice (campaign, channel, due_at, id) where due_at is not null;
-create index notice_sending on notice (lease_until) where state = 'sending';
+create index notice_sending on notice (campaign, state, lease_until) where state = 'sending';
 create index notice_open on notice (campaign, state, reason, id) where state in ('failed', 'unknown');
 
 create table attempt (

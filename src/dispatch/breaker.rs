@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// Outcomes looked back on.
 const LOOK_BACK: usize = 20;
 /// Bad outcomes needed before a share of them counts.
-const ENOUGH: usize = 3;
+pub const ENOUGH: usize = 3;
 const FIRST_REST: Micros = 15 * SECOND;
 const LONGEST_REST: Micros = 10 * MINUTE;
 const FIRST_WAIT: Micros = SECOND;
@@ -66,7 +66,8 @@ impl Breaker {
     /// Takes an outcome into account; true when the breaker has just opened.
     pub fn note(&mut self, outcome: &Outcome, now: Micros) -> bool {
         let bad = match outcome.class {
-            Class::RouteBroken => true,
+            // A route that swallows notices without an answer leaves each of them in doubt: better few than all.
+            Class::RouteBroken | Class::Unknown => true,
             // Nobody home: the route is as broken as with a wrong password.
             Class::Temporary => outcome.code == "connect",
             Class::NotSent => {
@@ -79,9 +80,7 @@ impl Breaker {
                 self.slow_down(outcome, now);
                 false
             }
-            Class::Accepted | Class::BadAddress | Class::RefusedByPerson | Class::ContentRefused | Class::Unknown => {
-                false
-            }
+            Class::Accepted | Class::BadAddress | Class::RefusedByPerson | Class::ContentRefused => false,
         };
         if outcome.class == Class::Accepted && now >= self.wait_until {
             self.wait = 0;

@@ -1,16 +1,19 @@
 //! Which notices each route takes in this turn.
 
-use super::breaker::{Breaker, Leave};
-use super::limiter::{Schedule, margin};
+use super::breaker::{Breaker, ENOUGH, Leave};
+use super::lane::Lane;
+use super::limiter::{Schedule, Window, margin};
 use super::live::Live;
 use super::share::{Offer, deal};
 use super::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
+use crate::model::outcome::Class;
 use crate::model::time::{Micros, SECOND};
 use crate::store::claim::Due;
 use crate::store::{StoreError, Tx};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -28,11 +31,44 @@ pub(super) struct Route {
     /// Notices it was given, for its share.
     pub given: u64,
     pub permits: Arc<Semaphore>,
+    /// Known to those who wait for their turn.
+    pub rests: Arc<Rests>,
+    /// For each limited domain, the latest of its slots that a notice was told to wait for.
+    pub near: BTreeMap<String, Micros>,
     /// Accepted since the rate was last worked out.
     pub accepted: u64,
     pub per_second: f64,
     /// What the store was last told of its health.
     pub told: Option<(String, Option<Micros>)>,
+}
+
+/// What notices that wait for their turn on a route learn from those before them, sooner than the loop does.
+#[derive(Debug, Default)]
+pub(super) struct Rests {
+    /// The breaker lets nothing through, or is about to.
+    now: AtomicBool,
+    refused_in_a_row: AtomicUsize,
+}
+
+impl Rests {
+    pub(super) fn get(&self) -> bool {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The loop's own, final word.
+    pub(super) fn set(&self, rests: bool) {
+        self.now.store(rests, Ordering::Relaxed);
+    }
+
+    pub(super) fn note(&self, class: Class) {
+        if class == Class::RouteBroken {
+            let before = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
+            self.now.fetch_or(before + 1 >= ENOUGH, Ordering::Relaxed);
+        } else {
+            self.refused_in_a_row.store(0, Ordering::Relaxed);
+            self.now.fetch_or(class == Class::Throttled, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Route {
@@ -44,6 +80,8 @@ impl Route {
             in_flight: 0,
             given: 0,
             permits,
+            rests: Arc::default(),
+            near: BTreeMap::new(),
             accepted: 0,
             per_second: 0.0,
             told: None,
@@ -54,6 +92,10 @@ impl Route {
     /// a crash leaves little in doubt. Where an unknown notice would land on a human's desk, no more than are on the
     /// wire and one each behind them.
     fn window(&self) -> usize {
+        if !self.plan.limits.is_empty() || !self.plan.domain_limits.is_empty() {
+            // A slot is reserved for a moment: whoever has one must not wait behind others.
+            return self.plan.concurrency;
+        }
         match self.plan.channel {
             Channel::Email => (self.plan.concurrency * 16).clamp(16, 1024),
             Channel::Sms | Channel::Phone => self.plan.concurrency * 2,
@@ -69,7 +111,11 @@ impl Route {
     }
 
     pub(super) fn usable(&self, now: Micros) -> bool {
-        !matches!(self.breaker.leave(now), Leave::Rest { .. })
+        match self.breaker.leave(now) {
+            Leave::Free => true,
+            Leave::Probe => self.in_flight == 0,
+            Leave::Rest { .. } => false,
+        }
     }
 }
 
@@ -86,6 +132,13 @@ impl Moment {
     }
 }
 
+/// What a campaign got on a channel in this turn.
+pub(super) struct Claimed {
+    pub jobs: Vec<Job>,
+    /// Some were put off, so that others may have come to the front.
+    pub postponed: bool,
+}
+
 /// Claims for every route of the channel from one campaign; the jobs are to be started once the transaction is
 /// committed.
 pub(super) async fn claim<C: Carrier>(
@@ -96,37 +149,64 @@ pub(super) async fn claim<C: Carrier>(
     channel: Channel,
     moment: Moment,
     stopping: &Arc<AtomicBool>,
-) -> Result<Vec<Job>, StoreError> {
+) -> Result<Claimed, StoreError> {
+    let mut claimed = Claimed { jobs: Vec::new(), postponed: false };
     let of_channel: Vec<usize> = (0..routes.len()).filter(|i| routes[*i].plan.channel == channel).collect();
-    let offers: Vec<Offer> = of_channel
-        .iter()
-        .map(|i| {
-            let route = &routes[*i];
-            Offer { free: route.free(moment.now), weight: route.plan.weight, given: route.given }
-        })
-        .collect();
-    let total: usize = offers.iter().map(|o| o.free).sum();
     let weighted_usable = of_channel.iter().any(|i| routes[*i].plan.weight > 0 && routes[*i].usable(moment.now));
-    let mut jobs = Vec::new();
-    for (i, wanted) in of_channel.into_iter().zip(deal(total, &offers, weighted_usable)) {
-        if wanted > 0 {
-            let taken = claim_for_route(tx, carrier, &routes[i].plan, live, wanted, moment).await?;
-            let route = &mut routes[i];
-            route.in_flight += taken.len();
-            route.given += taken.len() as u64;
-            jobs.extend(taken.into_iter().map(|(due, slot)| Job {
-                campaign: live.no,
-                route: i,
-                attempt: due.attempts + 1,
-                due,
-                started_at: moment.now,
-                slot,
-                halted: live.halted.clone(),
-                stopping: stopping.clone(),
-            }));
-        }
+    let mut offers = Vec::new();
+    let mut schedules = Vec::new();
+    for i in &of_channel {
+        let route = &routes[*i];
+        let stands_by = route.plan.weight == 0 && weighted_usable;
+        let free = if stands_by { 0 } else { route.free(moment.now) };
+        let (schedule, free) = room(tx, &route.plan, free, moment.now).await?;
+        offers.push(Offer { free, weight: route.plan.weight, given: route.given });
+        schedules.push(schedule);
     }
-    Ok(jobs)
+    let total: usize = offers.iter().map(|o| o.free).sum();
+    if total == 0 {
+        return Ok(claimed);
+    }
+    let mut due = tx.due(live.no, channel, moment.now, total).await?;
+    let dealt = deal(due.len(), &offers, weighted_usable);
+    for ((i, wanted), schedule) in of_channel.into_iter().zip(dealt).zip(schedules) {
+        if wanted == 0 {
+            continue;
+        }
+        let rest = due.split_off(wanted.min(due.len()));
+        let share = std::mem::replace(&mut due, rest);
+        let (taken, postponed) = claim_for_route(tx, carrier, &mut routes[i], live, share, schedule, moment).await?;
+        claimed.postponed |= postponed;
+        let route = &mut routes[i];
+        route.in_flight += taken.len();
+        route.given += taken.len() as u64;
+        claimed.jobs.extend(taken.into_iter().map(|(due, slot)| Job {
+            campaign: live.no,
+            route: i,
+            attempt: due.attempts + 1,
+            due,
+            started_at: moment.now,
+            slot,
+            halted: live.halted.clone(),
+            stopping: stopping.clone(),
+        }));
+    }
+    Ok(claimed)
+}
+
+/// The route's schedule, where it has limits, and how many of the `free` places it leaves within the horizon.
+async fn room(
+    tx: &mut Tx<'_>,
+    route: &RoutePlan,
+    free: usize,
+    now: Micros,
+) -> Result<(Option<Schedule>, usize), StoreError> {
+    if free == 0 || route.limits.is_empty() {
+        return Ok((None, free));
+    }
+    let schedule = Schedule::read(&tx.schedule(&route.name, "").await?, &route.limits);
+    let room = schedule.clone().reserve(free, now, now + HORIZON, &route.limits).len();
+    Ok((Some(schedule), room))
 }
 
 type Taken = (Due, Option<(Instant, Duration)>);
@@ -134,88 +214,65 @@ type Taken = (Due, Option<(Instant, Duration)>);
 async fn claim_for_route<C: Carrier>(
     tx: &mut Tx<'_>,
     carrier: &C,
-    route: &RoutePlan,
+    route: &mut Route,
     live: &Live,
-    wanted: usize,
+    due: Vec<Due>,
+    mut schedule: Option<Schedule>,
     moment: Moment,
-) -> Result<Vec<Taken>, StoreError> {
+) -> Result<(Vec<Taken>, bool), StoreError> {
     let now = moment.now;
-    let mut schedule = match route.limits.is_empty() {
-        true => None,
-        false => Some(Schedule::read(&tx.schedule(&route.name, "").await?, &route.limits)),
-    };
-    let wanted = match &schedule {
-        Some(s) => s.clone().reserve(wanted, now, now + HORIZON, &route.limits).len(),
-        None => wanted,
-    };
-    if wanted == 0 {
-        return Ok(Vec::new());
-    }
-    let due = tx.due(live.no, route.channel, now, wanted).await?;
-    let due = within_domain_limits(tx, carrier, route, live.no, due, now).await?;
-    let slots: Vec<Option<(Instant, Duration)>> = match &mut schedule {
-        Some(s) => {
-            let late = Duration::from_micros(margin(&route.limits) as u64 / 2);
-            let slots = s.reserve(due.len(), now, now + HORIZON, &route.limits);
-            slots.into_iter().map(|at| Some((moment.instant_of(at), late))).collect()
+    let plan = &route.plan;
+    let mut lanes: BTreeMap<&str, Lane> = BTreeMap::new();
+    let mut taken: Vec<Taken> = Vec::with_capacity(due.len());
+    let mut postponed = Vec::new();
+    for mut notice in due {
+        let at = schedule.as_ref().map_or(now, |s| s.next_slot(now, &plan.limits));
+        let mut late = schedule.as_ref().map(|_| margin(&plan.limits) / 2);
+        if let Some((domain, window)) = domain_limit(plan, carrier, live.no, &notice) {
+            if !lanes.contains_key(domain) {
+                lanes.insert(domain, Lane::read(tx, &plan.name, domain, window).await?);
+            }
+            let Some(lane) = lanes.get_mut(domain) else { continue };
+            if !lane.take(at) {
+                let near = route.near.entry(domain.to_owned()).or_default();
+                postponed.push((notice.notice, lane.put_off(at, near)));
+                continue;
+            }
+            late = Some(late.map_or(lane.late(), |l| l.min(lane.late())));
         }
-        None => vec![None; due.len()],
-    };
-    let taken: Vec<Taken> = due.into_iter().zip(slots).collect();
-    if let Some(s) = schedule.filter(|_| !taken.is_empty()) {
-        tx.set_schedule(&route.name, "", &s.print()).await?;
+        if let Some(s) = &mut schedule {
+            s.reserve(1, now, now + HORIZON, &plan.limits);
+        }
+        if notice.tries == 0 {
+            notice.first_due = now;
+        }
+        let slot = late.map(|late| (moment.instant_of(at), Duration::from_micros(late.unsigned_abs())));
+        taken.push((notice, slot));
     }
+    for (domain, lane) in lanes {
+        lane.write(tx, &plan.name, domain).await?;
+    }
+    tx.postpone(live.no, &postponed).await?;
     if !taken.is_empty() {
+        if let Some(s) = schedule {
+            tx.set_schedule(&plan.name, "", &s.print()).await?;
+        }
         let notices: Vec<&Due> = taken.iter().map(|(due, _)| due).collect();
-        tx.mark_sending(live.no, (&route.name, &route.provider), &notices, now, now + LEASE).await?;
+        tx.mark_sending(live.no, (&plan.name, &plan.provider), &notices, now, now + LEASE).await?;
     }
-    Ok(taken)
+    Ok((taken, !postponed.is_empty()))
 }
 
-/// Keeps the notices whose domain has room now; puts the others off to where room is foreseen. The foreseen moment is a
-/// guess that spares looking at them again and again: the limit itself is asked anew when they fall due.
-async fn within_domain_limits<C: Carrier>(
-    tx: &mut Tx<'_>,
+/// The limit of the domain that the notice goes to, where the route has one.
+fn domain_limit<'r, C: Carrier>(
+    route: &'r RoutePlan,
     carrier: &C,
-    route: &RoutePlan,
     campaign: i64,
-    due: Vec<Due>,
-    now: Micros,
-) -> Result<Vec<Due>, StoreError> {
+    notice: &Due,
+) -> Option<(&'r str, Window)> {
     if route.domain_limits.is_empty() {
-        return Ok(due);
+        return None;
     }
-    let mut lanes: std::collections::BTreeMap<&str, (Schedule, Schedule, [super::limiter::Window; 1])> =
-        std::collections::BTreeMap::new();
-    let mut kept = Vec::with_capacity(due.len());
-    let mut postponed = Vec::new();
-    for notice in due {
-        let domain = carrier.domain(campaign, &notice);
-        let limit = route.domain_limits.iter().find(|(d, _)| Some(d) == domain.as_ref());
-        let Some((domain, window)) = limit else {
-            kept.push(notice);
-            continue;
-        };
-        if !lanes.contains_key(domain.as_str()) {
-            let windows = [*window];
-            let real = Schedule::read(&tx.schedule(&route.name, domain).await?, &windows);
-            let guess = tx.schedule(&route.name, &format!("{domain} foreseen")).await?;
-            lanes.insert(domain, (real, Schedule::read(&guess, &windows), windows));
-        }
-        let Some((real, foreseen, windows)) = lanes.get_mut(domain.as_str()) else { continue };
-        // Within the horizon only: the route's own slot decides the exact moment.
-        if real.reserve(1, now, now, windows.as_slice()).is_empty() {
-            let from = real.next_slot(now, windows.as_slice());
-            let at = foreseen.reserve(1, from, Micros::MAX / 4, windows.as_slice());
-            postponed.push((notice.notice, at.first().copied().unwrap_or(from)));
-        } else {
-            kept.push(notice);
-        }
-    }
-    for (domain, (real, foreseen, _)) in lanes {
-        tx.set_schedule(&route.name, domain, &real.print()).await?;
-        tx.set_schedule(&route.name, &format!("{domain} foreseen"), &foreseen.print()).await?;
-    }
-    tx.postpone(campaign, &postponed).await?;
-    Ok(kept)
+    let domain = carrier.domain(campaign, notice)?;
+    route.domain_limits.iter().find(|(d, _)| *d == domain).map(|(d, window)| (d.as_str(), *window))
 }

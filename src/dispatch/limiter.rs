@@ -5,7 +5,7 @@
 //! a minute) is paced with a GCRA of burst one, and every longer window is counted in sixtieths whose sends are
 //! forgotten only a full window after the sixtieth ended. Both keep a margin for the way to the receiver.
 
-use crate::model::time::{MINUTE, Micros};
+use crate::model::time::{MINUTE, Micros, SECOND};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -43,11 +43,12 @@ impl Schedule {
     /// Reads what [`Schedule::print`] wrote. An empty text, or one written for other limits, starts anew but keeps the
     /// pace, so that a changed configuration cannot cause a burst.
     pub fn read(text: &str, windows: &[Window]) -> Schedule {
-        let mut kept: Schedule = serde_json::from_str(text).unwrap_or_default();
+        let kept: Schedule = serde_json::from_str(text).unwrap_or_default();
         let counted = counted_windows(windows)
             .map(|window| {
-                let old = kept.counted.iter_mut().find(|c| c.window.per == window.per);
-                Counted { window, parts: old.map(|c| std::mem::take(&mut c.parts)).unwrap_or_default() }
+                // Two limits may share a length: both count the same sends.
+                let old = kept.counted.iter().find(|c| c.window.per == window.per);
+                Counted { window, parts: old.map(|c| c.parts.clone()).unwrap_or_default() }
             })
             .collect();
         Schedule { next: kept.next, counted }
@@ -133,7 +134,8 @@ impl Counted {
     fn take(&mut self, slot: Micros) {
         let part = self.part();
         let start = slot - slot.rem_euclid(part);
-        let horizon = slot - self.window.per - 2 * part - MINUTE;
+        // Slots are asked for at most a second before one given already.
+        let horizon = slot - self.window.per - 2 * part - 2 * SECOND;
         while self.parts.front().is_some_and(|(s, _)| *s < horizon) {
             self.parts.pop_front();
         }
@@ -147,7 +149,7 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::{DAY, SECOND};
+    use crate::model::time::DAY;
     use proptest::prelude::*;
 
     fn most_in_any_window(slots: &[Micros], per: Micros) -> usize {
@@ -190,6 +192,19 @@ mod tests {
         assert_eq!(again, schedule);
         let faster = [Window { rate: 20, per: SECOND }];
         assert!(Schedule::read(&schedule.print(), &faster).next_slot(0, &faster) > *slots.last().unwrap());
+    }
+
+    #[test]
+    fn a_schedule_stays_a_short_text() {
+        for per in [2 * SECOND, MINUTE, DAY] {
+            let windows = [Window { rate: 50, per: SECOND }, Window { rate: 4_000_000, per }];
+            let mut schedule = Schedule::read("", &windows);
+            let step = per / 500;
+            for turn in 0..2_000 {
+                schedule.reserve(2, turn * step, turn * step + SECOND, &windows);
+            }
+            assert!(schedule.print().len() < 4_000, "{} for {per}", schedule.print().len());
+        }
     }
 
     proptest! {

@@ -28,6 +28,14 @@ pub(super) struct Live {
     pub(super) ask_at: [Micros; 3],
 }
 
+impl Live {
+    /// Nothing more of it starts, and what waits with a worker is given back.
+    pub(super) fn halt(&mut self) {
+        self.running = false;
+        self.halted.store(true, Ordering::Relaxed);
+    }
+}
+
 impl<C: Carrier> Dispatcher<C> {
     /// Takes up campaigns that run, and halts those that no longer do.
     pub(super) async fn look_at_campaigns(&mut self) -> Result<(), StoreError> {
@@ -36,9 +44,12 @@ impl<C: Carrier> Dispatcher<C> {
         }
         self.looked = Some(Instant::now());
         let states: BTreeMap<i64, CampaignState> = self.store.campaign_states().await?.into_iter().collect();
+        let mut resumed = false;
         for live in self.live.values_mut() {
-            live.running = states.get(&live.no) == Some(&CampaignState::Running);
-            live.halted.store(!live.running, Ordering::Relaxed);
+            let running = states.get(&live.no) == Some(&CampaignState::Running);
+            resumed |= running && !live.running;
+            live.running = running;
+            live.halted.store(!running, Ordering::Relaxed);
             // Others (resume, retry) may have made something due.
             live.ask_at = [0; 3];
         }
@@ -48,7 +59,8 @@ impl<C: Carrier> Dispatcher<C> {
             self.carrier.close(no);
         }
         let new = states.iter().any(|(no, s)| *s == CampaignState::Running && !self.live.contains_key(no));
-        if new || self.live.values().any(|l| l.running && l.planned < l.last_person) {
+        // While it was paused its list may have grown.
+        if new || resumed {
             self.take_up().await?;
         }
         Ok(())

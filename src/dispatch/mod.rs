@@ -8,11 +8,14 @@
 pub mod breaker;
 mod claim;
 mod health;
+mod lane;
 pub mod limiter;
 mod live;
+mod orphans;
 mod record;
 mod run;
 mod share;
+mod turn;
 
 pub use run::{Dispatcher, End, Until};
 

@@ -1,16 +1,15 @@
 //! The loop itself.
 
 use super::breaker::Leave;
-use super::claim::{Moment, Route, claim};
+use super::claim::Route;
 use super::live::Live;
-use super::record::{Back, ended, orphaned};
+use super::record::Back;
 use super::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::time::{Micros, SECOND};
-use crate::store::record::Ended;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Store, StoreError};
 use futures_util::FutureExt as _;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -23,10 +22,6 @@ use tokio::time::Instant;
 const BATCH: usize = 256;
 /// How long a turn waits for more outcomes while enough notices are on their way.
 const LINGER: Duration = Duration::from_millis(4);
-/// Persons planned in one turn.
-const PLAN_CHUNK: i64 = 5_000;
-/// Notices of a dead worker taken up in one turn.
-const ORPHANS: usize = 200;
 /// Longest sleep when nothing is due.
 const NAP: Duration = Duration::from_millis(500);
 
@@ -56,13 +51,15 @@ pub struct Dispatcher<C: Carrier> {
     pub(super) live: BTreeMap<i64, Live>,
     back: (mpsc::UnboundedSender<Back>, mpsc::UnboundedReceiver<Back>),
     stop: watch::Receiver<bool>,
-    stopping: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
     pub(super) looked: Option<Instant>,
     pub(super) rated: Instant,
     /// Notices of a worker before this one may still stand as `sending`.
     pub(super) orphans_left: bool,
     /// What this worker itself has on its way.
-    hands: HashSet<(i64, NoticeId)>,
+    pub(super) hands: HashSet<(i64, NoticeId)>,
+    /// Turns so far; the campaigns take turns at being first.
+    pub(super) turns: usize,
     pub(super) clock: fn() -> Micros,
 }
 
@@ -87,6 +84,7 @@ impl<C: Carrier> Dispatcher<C> {
             rated: Instant::now(),
             orphans_left: true,
             hands: HashSet::new(),
+            turns: 0,
             clock,
         }
     }
@@ -94,7 +92,7 @@ impl<C: Carrier> Dispatcher<C> {
     /// Sends until the end that `until` names.
     pub async fn run(&mut self, until: Until) -> Result<End, StoreError> {
         loop {
-            if *self.stop.borrow() {
+            if *self.stop.borrow_and_update() {
                 return self.drain().await;
             }
             match self.step(&until).await {
@@ -124,6 +122,11 @@ impl<C: Carrier> Dispatcher<C> {
         Ok(true)
     }
 
+    /// Turns so far in which notices were looked for: what an idle worker must not waste.
+    pub fn turns(&self) -> usize {
+        self.turns
+    }
+
     fn in_flight(&self) -> usize {
         self.routes.iter().map(|r| r.in_flight).sum()
     }
@@ -143,10 +146,11 @@ impl<C: Carrier> Dispatcher<C> {
     async fn gather(&mut self) -> Vec<Back> {
         let mut backs = Vec::new();
         let idle = self.idle_time();
+        let draining = self.stopping.load(Ordering::Relaxed);
         tokio::select! {
             first = self.back.1.recv() => backs.extend(first),
             () = tokio::time::sleep(idle) => return backs,
-            _ = self.stop.changed() => return backs,
+            () = asked_to_stop(&mut self.stop), if !draining => return backs,
         }
         let enough = (self.in_flight() / 2).clamp(1, BATCH);
         let deadline = Instant::now() + LINGER;
@@ -164,6 +168,9 @@ impl<C: Carrier> Dispatcher<C> {
     }
 
     fn idle_time(&self) -> Duration {
+        if self.stopping.load(Ordering::Relaxed) {
+            return NAP;
+        }
         if self.orphans_left {
             return Duration::ZERO;
         }
@@ -182,196 +189,36 @@ impl<C: Carrier> Dispatcher<C> {
         if wait.is_zero() && self.in_flight() > 0 { Duration::from_millis(20) } else { wait.min(NAP) }
     }
 
-    /// One transaction: record what ended, plan, take up orphans, claim. Then the claimed are started.
-    async fn turn(&mut self, backs: Vec<Back>) -> Result<usize, StoreError> {
-        let mut wait = Duration::from_millis(50);
-        let batches = self.decide(backs);
-        let jobs = loop {
-            match self.try_turn(&batches).await {
-                Ok(jobs) => break jobs,
-                Err(error) if batches.is_empty() => return Err(error),
-                Err(error) => {
-                    // What happened on the wire must be written down: wait for the database rather than forget.
-                    tracing::error!(error = %chain(&error), "outcomes wait to be recorded; trying again");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_secs(5));
-                }
-            }
-        };
-        self.settle(&batches);
-        let started = jobs.len();
-        for job in jobs {
-            self.start(job);
-        }
-        Ok(started)
-    }
-
-    fn decide(&mut self, backs: Vec<Back>) -> BTreeMap<i64, Vec<(usize, Ended)>> {
-        let now = (self.clock)();
-        let mut batches: BTreeMap<i64, Vec<(usize, Ended)>> = BTreeMap::new();
-        for back in backs {
-            let (route, campaign) = (back.route, back.campaign);
-            if self.routes[route].breaker.note(&back.outcome, now) {
-                let name = &self.routes[route].plan.name;
-                tracing::error!(route = name, code = back.outcome.code, "route rests: {}", back.outcome.text);
-            }
-            if back.outcome.class == Class::Accepted {
-                self.routes[route].accepted += 1;
-            }
-            if let Some(live) = self.live.get(&campaign) {
-                let ended = ended(&live.plan, &self.routes[route].plan, back, now);
-                batches.entry(campaign).or_default().push((route, ended));
-            }
-        }
-        batches
-    }
-
-    async fn try_turn(&mut self, batches: &BTreeMap<i64, Vec<(usize, Ended)>>) -> Result<Vec<Job>, StoreError> {
-        let moment = Moment { now: (self.clock)(), instant: Instant::now() };
-        let claiming = !self.stopping.load(Ordering::Relaxed);
-        let reaches = self.reaches(claiming).await?;
-        if batches.is_empty() && !self.orphans_left && reaches.is_empty() && !(claiming && self.may_claim(moment.now)) {
-            return Ok(Vec::new());
-        }
-        let store = self.store.clone();
-        let mut tx = store.begin().await?;
-        for (campaign, batch) in batches {
-            let ended: Vec<Ended> = batch.iter().map(|(_, e)| e.clone()).collect();
-            tx.record(*campaign, &ended, moment.now).await?;
-        }
-        let mut planned = Vec::new();
-        for (no, upto, reaches) in reaches {
-            if let Some(live) = self.live.get(&no) {
-                for reach in &reaches {
-                    let first = live.plan.ladder.first(reach);
-                    tx.plan_notices(no, (live.planned, upto), reach, first, moment.now).await?;
-                }
-                tx.set_planned(no, upto).await?;
-                planned.push((no, upto));
-            }
-        }
-        let orphans_left = self.orphans_left && self.take_up_orphans(&mut tx, moment.now).await?;
-        let given: Vec<(usize, u64)> = self.routes.iter().map(|r| (r.in_flight, r.given)).collect();
-        let claimed = match claiming {
-            true => self.claim_all(&mut tx, moment).await,
-            false => Ok(Vec::new()),
-        };
-        let outcome = match claimed {
-            Ok(jobs) => tx.commit().await.map(|()| jobs),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(jobs) => {
-                self.orphans_left = orphans_left;
-                for (no, upto) in planned {
-                    if let Some(live) = self.live.get_mut(&no) {
-                        live.planned = upto;
-                        live.ask_at = [0; 3];
-                    }
-                }
-                Ok(jobs)
-            }
-            Err(error) => {
-                for (route, (in_flight, given)) in self.routes.iter_mut().zip(given) {
-                    (route.in_flight, route.given) = (in_flight, given);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Whose persons are to be planned in this turn: campaign, up to whom, and their combinations of contacts.
-    async fn reaches(&self, claiming: bool) -> Result<Vec<(i64, i64, Vec<String>)>, StoreError> {
-        let mut wanted = Vec::new();
-        for live in self.live.values().filter(|l| claiming && l.running && l.planned < l.last_person) {
-            let upto = (live.planned + PLAN_CHUNK).min(live.last_person);
-            wanted.push((live.no, upto, self.store.reaches(live.no, live.planned, upto).await?));
-        }
-        Ok(wanted)
-    }
-
-    fn may_claim(&self, now: Micros) -> bool {
-        self.live.values().any(|l| l.running && l.ask_at.iter().any(|at| *at <= now))
-    }
-
-    async fn claim_all(&mut self, tx: &mut Tx<'_>, moment: Moment) -> Result<Vec<Job>, StoreError> {
-        let mut jobs = Vec::new();
-        for live in self.live.values_mut().filter(|l| l.running) {
-            for channel in Channel::ALL {
-                let at = channel.number() as usize;
-                if live.ask_at[at] > moment.now || !self.routes.iter().any(|r| r.plan.channel == channel) {
-                    continue;
-                }
-                let before =
-                    self.routes.iter().filter(|r| r.plan.channel == channel).map(|r| r.in_flight).sum::<usize>();
-                let routes = self.routes.as_mut_slice();
-                let taken = claim(tx, &*self.carrier, routes, live, channel, moment, &self.stopping).await?;
-                // Nothing taken with nothing on its way: either nothing is due, or no slot is near. Do not spin.
-                if taken.is_empty() {
-                    let next = self.store.next_due(live.no, channel).await?;
-                    let pause = if before > 0 { SECOND / 20 } else { SECOND / 10 };
-                    live.ask_at[at] = next.unwrap_or(Micros::MAX).max(moment.now + pause);
-                }
-                jobs.extend(taken);
-            }
-        }
-        Ok(jobs)
-    }
-
-    /// Settles notices that a worker before this one left in `sending`; true while there may be more.
-    async fn take_up_orphans(&mut self, tx: &mut Tx<'_>, now: Micros) -> Result<bool, StoreError> {
-        // The worker lock is ours, so whatever is `sending` and not in our hands has nobody: leases need not run out.
-        let asked = ORPHANS + self.hands.len();
-        let mut orphans = tx.orphans(Micros::MAX, asked).await?;
-        let more = orphans.len() == asked;
-        orphans.retain(|o| !self.hands.contains(&(o.campaign, o.notice)));
-        let mut by_campaign: BTreeMap<i64, Vec<Ended>> = BTreeMap::new();
-        for orphan in orphans {
-            let Some(plan) = self.live.get(&orphan.campaign).map(|l| l.plan.clone()) else { continue };
-            let route = self.routes.iter().find(|r| r.plan.name == orphan.route).map(|r| &r.plan);
-            by_campaign.entry(orphan.campaign).or_default().push(orphaned(&plan, route, orphan, now));
-        }
-        for (campaign, ended) in &by_campaign {
-            tracing::warn!(campaign, notices = ended.len(), "notices of a worker that went away are now unknown");
-            tx.record(*campaign, ended, now).await?;
-        }
-        Ok(more && !by_campaign.is_empty())
-    }
-
-    fn settle(&mut self, batches: &BTreeMap<i64, Vec<(usize, Ended)>>) {
-        for (campaign, batch) in batches {
-            for (route, ended) in batch {
-                self.routes[*route].in_flight -= 1;
-                self.hands.remove(&(*campaign, ended.notice));
-                if let Some(live) = self.live.get_mut(campaign) {
-                    live.in_flight -= 1;
-                    let next = ended.decision.next.map(|(planned, due)| (planned.channel, due));
-                    let again = ended.decision.due.map(|due| (self.routes[*route].plan.channel, due));
-                    for (channel, due) in next.into_iter().chain(again) {
-                        let ask = &mut live.ask_at[channel.number() as usize];
-                        *ask = (*ask).min(due);
-                    }
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, job: Job) {
+    pub(super) fn start(&mut self, job: Job) {
         self.hands.insert((job.campaign, job.due.notice));
         if let Some(live) = self.live.get_mut(&job.campaign) {
             live.in_flight += 1;
         }
-        let breaker = &mut self.routes[job.route].breaker;
-        if breaker.leave(job.started_at) == Leave::Probe {
-            breaker.probe_sent();
+        let at_work = &mut self.routes[job.route];
+        let leave = at_work.breaker.leave(job.started_at);
+        let probe = leave == Leave::Probe;
+        if probe {
+            at_work.breaker.probe_sent();
         }
+        if leave == Leave::Free {
+            at_work.rests.set(false);
+        }
+        let (permits, rests) = (at_work.permits.clone(), at_work.rests.clone());
         let (carrier, sender) = (self.carrier.clone(), self.back.0.clone());
-        let permits = self.routes[job.route].permits.clone();
         tokio::spawn(async move {
             let (campaign, route, due, attempt) = (job.campaign, job.route, job.due.clone(), job.attempt);
             let carried = async {
                 let _permit = permits.acquire_owned().await;
-                carrier.carry(job).await
+                // What waited behind others learns here what they found out.
+                if rests.get() && !probe {
+                    return Outcome::new(Class::NotSent, "route-rests", "its route rests; it goes back unharmed");
+                }
+                if job.halted.load(Ordering::Relaxed) || job.stopping.load(Ordering::Relaxed) {
+                    return Outcome::new(Class::NotSent, "halted", "paused or stopped before sending");
+                }
+                let outcome = carrier.carry(job).await;
+                rests.note(outcome.class);
+                outcome
             };
             let outcome = std::panic::AssertUnwindSafe(carried).catch_unwind().await.unwrap_or_else(|_| {
                 Outcome::new(Class::Unknown, "fault", "a fault in forewarn ended this attempt; please report it")
@@ -419,8 +266,22 @@ impl<C: Carrier> Dispatcher<C> {
     }
 }
 
+impl<C: Carrier> Drop for Dispatcher<C> {
+    /// Nobody records any more: what is not on the wire yet must not get there.
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits until the worker is asked to stop; for ever, once nobody is left to ask.
+async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// An error with its sources, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -17,7 +17,8 @@ pub struct Ended<'a> {
     pub reach: &'a str,
     /// Attempts ended as `temporary`, `throttled` or `route-broken` so far, this one not counted.
     pub tries: u32,
-    /// When the notice first fell due; `give_up_after` counts from here.
+    /// When the notice was first tried; `give_up_after` counts from here, so that waiting for a slot or a paused campaign
+    /// costs nobody a retry.
     pub first_due: Micros,
     /// The route's provider takes an idempotency key.
     pub idempotent: bool,
@@ -63,7 +64,8 @@ pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Mi
     match outcome.class {
         Class::Accepted => accepted(plan, ended, now),
         Class::BadAddress | Class::RefusedByPerson | Class::ContentRefused => failed(plan, ended, outcome.class, now),
-        Class::NotSent => again(NoticeState::Queued, now, ended.tries),
+        // Not at once: whatever gave it back may give it back again.
+        Class::NotSent => again(NoticeState::Queued, now.saturating_add(SECOND / 10), ended.tries),
         Class::Temporary | Class::Throttled | Class::RouteBroken => {
             let give_up = ended.first_due.saturating_add(plan.give_up_after);
             if now >= give_up {

@@ -36,6 +36,8 @@ pub struct Campaign {
 const COLUMNS: &str = "no, id, incident, kind, title, state, reason, created_at, created_by, started_at, incident_file,
     templates, sender, list_digest, texts_digest, ladder_digest, keys, last_person, planned";
 
+const STATES: &str = "select no, state from campaign order by no";
+
 impl Store {
     pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select {COLUMNS} from campaign order by no")))
@@ -71,10 +73,11 @@ impl Store {
 
     /// Number and state of every campaign: what a worker asks for several times a second.
     pub async fn campaign_states(&self) -> Result<Vec<(i64, CampaignState)>, StoreError> {
-        let rows = sqlx::query("select no, state from campaign order by no")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|e| self.fail(e))?;
+        let rows = sqlx::query(STATES).fetch_all(&self.readers).await.map_err(|e| self.fail(e))?;
+        self.states_of(&rows)
+    }
+
+    fn states_of(&self, rows: &[AnyRow]) -> Result<Vec<(i64, CampaignState)>, StoreError> {
         rows.iter()
             .map(|row| Ok((self.get(row, 0)?, self.word(&self.get::<String>(row, 1)?, CampaignState::parse)?)))
             .collect()
@@ -116,6 +119,12 @@ impl Store {
 }
 
 impl Tx<'_> {
+    /// As [`Store::campaign_states`]; nobody can change them before this transaction ends.
+    pub async fn campaign_states(&mut self) -> Result<Vec<(i64, CampaignState)>, StoreError> {
+        let rows = sqlx::query(STATES).fetch_all(self.conn()).await.map_err(|e| self.fail(e))?;
+        self.store.states_of(&rows)
+    }
+
     /// The number the next campaign gets.
     pub async fn next_campaign_no(&mut self) -> Result<i64, StoreError> {
         sqlx::query_scalar("select coalesce(max(no), 0) + 1 from campaign")

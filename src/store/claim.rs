@@ -17,6 +17,7 @@ pub struct Due {
     pub attempts: i64,
     pub tries: u32,
     pub refusals: u32,
+    /// When it was first tried; before that, when it fell due.
     pub first_due: Micros,
     pub reach: String,
     pub sealed: SealedPerson,
@@ -36,19 +37,23 @@ pub struct Orphan {
     pub reach: String,
 }
 
+const NEXT_DUE: &str = "select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null";
+
 impl Store {
     /// When the next notice of a channel falls due, if any waits.
     pub async fn next_due(&self, campaign: i64, channel: Channel) -> Result<Option<Micros>, StoreError> {
-        sqlx::query_scalar("select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null")
-            .bind(campaign)
-            .bind(channel.as_str())
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|e| self.fail(e))
+        let query = sqlx::query_scalar(NEXT_DUE).bind(campaign).bind(channel.as_str());
+        query.fetch_one(&self.readers).await.map_err(|e| self.fail(e))
     }
 }
 
 impl Tx<'_> {
+    /// As [`Store::next_due`], with what this transaction has done so far.
+    pub async fn next_due(&mut self, campaign: i64, channel: Channel) -> Result<Option<Micros>, StoreError> {
+        let query = sqlx::query_scalar(NEXT_DUE).bind(campaign).bind(channel.as_str());
+        query.fetch_one(self.conn()).await.map_err(|e| self.fail(e))
+    }
+
     /// Up to `limit` notices of the channel that are due, the longest waiting first.
     pub async fn due(
         &mut self,
@@ -87,12 +92,14 @@ impl Tx<'_> {
         lease_until: Micros,
     ) -> Result<(), StoreError> {
         let (route, provider) = route;
-        let rows: Vec<serde_json::Value> = notices.iter().map(|d| json!([d.notice.0, d.attempts + 1])).collect();
+        let rows: Vec<serde_json::Value> =
+            notices.iter().map(|d| json!([d.notice.0, d.attempts + 1, d.first_due])).collect();
         let rows = json(&rows);
         sqlx::query(
             "update notice set state = 'sending', due_at = null, attempts = cast(j.value ->> 1 as bigint), route = $2,
-                    lease_until = $3, changed_at = $4
-             from json_each($5) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+                    lease_until = $3, first_due = cast(j.value ->> 2 as bigint), changed_at = $4
+             from json_each($5) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(route)
@@ -130,7 +137,8 @@ impl Tx<'_> {
         sqlx::query(
             "update notice set due_at = cast(j.value ->> 1 as bigint)
              from json_each($2) as j
-             where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint) and notice.due_at is not null",
+             where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint) and notice.due_at is not null",
         )
         .bind(campaign)
         .bind(json(&rows))
@@ -140,14 +148,22 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notices still marked `sending` although their lease ended before `before`.
-    pub async fn orphans(&mut self, before: Micros, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+    /// The campaigns with notices marked `sending`.
+    pub async fn campaigns_sending(&mut self) -> Result<Vec<i64>, StoreError> {
+        sqlx::query_scalar("select distinct campaign from notice where state = 'sending' order by campaign")
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))
+    }
+
+    /// Up to `limit` notices of a campaign that are marked `sending`.
+    pub async fn sending(&mut self, campaign: i64, limit: usize) -> Result<Vec<Orphan>, StoreError> {
         let rows = sqlx::query(
             "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach
              from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
-             where n.state = 'sending' and n.lease_until <= $1 order by n.lease_until limit $2",
+             where n.state = 'sending' and n.campaign = $1 order by n.lease_until, n.id limit $2",
         )
-        .bind(before)
+        .bind(campaign)
         .bind(limit as i64)
         .fetch_all(self.conn())
         .await

@@ -19,9 +19,10 @@ impl Tx<'_> {
     ) -> Result<usize, StoreError> {
         let sql = if class == Class::Unknown {
             "select id, state from notice
-             where campaign = $1 and state = 'unknown' and due_at is null and $2 = 'unknown' limit $3"
+             where campaign = $1 and state in ('failed', 'unknown') and state = 'unknown' and due_at is null and $2 = 'unknown' limit $3"
         } else {
-            "select id, state from notice where campaign = $1 and state = 'failed' and reason = $2 limit $3"
+            "select id, state from notice where campaign = $1 and state in ('failed', 'unknown')
+               and state = 'failed' and reason = $2 limit $3"
         };
         let found: Vec<(i64, String)> = sqlx::query_as(sql)
             .bind(campaign)
@@ -36,7 +37,8 @@ impl Tx<'_> {
         let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
         sqlx::query(
             "update notice set state = 'queued', due_at = $2, first_due = $2, tries = 0, reason = null, changed_at = $2
-             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+             from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(now)
@@ -71,7 +73,8 @@ impl Tx<'_> {
         }
         sqlx::query(
             "update notice set state = 'cancelled', due_at = null, changed_at = $2
-             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+             from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(now)
@@ -82,7 +85,10 @@ impl Tx<'_> {
         let mut changes: Vec<(String, String, i64)> =
             found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
         changes.push(("notice".into(), "cancelled".into(), found.len() as i64));
-        let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        let mut persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        let told = self.told(campaign, &persons).await?;
+        changes.extend(self.stand(campaign, &told, "satisfied", &["in_flight"]).await?);
+        persons.retain(|no| !told.contains(no));
         changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
         self.tally(campaign, summed(changes)).await?;
         Ok(found.len())
@@ -103,7 +109,8 @@ impl Tx<'_> {
         let ids: Vec<serde_json::Value> = found.iter().map(|id| serde_json::json!([id])).collect();
         sqlx::query(
             "update notice set state = 'cancelled', changed_at = $2
-             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+             from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(now)
@@ -117,6 +124,23 @@ impl Tx<'_> {
         changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
         self.tally(campaign, summed(changes)).await?;
         Ok(found.len())
+    }
+
+    /// Those of the persons whom a notice has reached.
+    async fn told(&mut self, campaign: i64, persons: &BTreeSet<i64>) -> Result<BTreeSet<i64>, StoreError> {
+        let rows: Vec<serde_json::Value> = persons.iter().map(|no| serde_json::json!([no])).collect();
+        let told: Vec<i64> = sqlx::query_scalar(
+            "select cast(j.value ->> 0 as bigint) from json_each($2) as j
+             where exists (select 1 from notice n where n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and n.id >= cast(j.value ->> 0 as bigint) * 4096
+                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
+                           and n.state in ('accepted', 'delivered', 'acknowledged'))",
+        )
+        .bind(campaign)
+        .bind(json(&rows))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(told.into_iter().collect())
     }
 
     /// Excludes up to `limit` persons of a cancelled campaign who have no notice yet; how many.
@@ -153,7 +177,8 @@ impl Tx<'_> {
         for standing in from {
             let moved = sqlx::query(
                 "update person set standing = $2 from json_each($3) as j
-                 where person.campaign = $1 and person.no = cast(j.value ->> 0 as bigint) and person.standing = $4",
+                 where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and person.no = cast(j.value ->> 0 as bigint) and person.standing = $4",
             )
             .bind(campaign)
             .bind(to)

@@ -20,7 +20,8 @@ pub mod route;
 pub mod status;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -67,7 +68,8 @@ pub struct Store {
 /// One transaction of writes.
 pub struct Tx<'s> {
     store: &'s Store,
-    inner: Transaction<'static, Any>,
+    connection: PoolConnection<Any>,
+    committed: bool,
 }
 
 impl Store {
@@ -81,10 +83,7 @@ impl Store {
             return Err(StoreError::Open { path: shown, why });
         }
         let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path)?)).map_err(fail)?;
-        // A pool tries again for half a minute and then forgets why; a single connection says at once what is wrong.
-        let mut first = AnyConnection::connect_with(&options).await.map_err(fail)?;
-        prepare(&mut first).await.map_err(fail)?;
-        first.close().await.map_err(fail)?;
+        try_to_write(&options).await.map_err(fail)?;
         let writer = pool(options.clone(), 1).await.map_err(fail)?;
         MIGRATIONS.run(&writer).await.map_err(|e| migration_failed(&shown, e))?;
         let readers = pool(options, 4).await.map_err(fail)?;
@@ -99,8 +98,9 @@ impl Store {
     /// Starts a transaction that holds the write lock from its first moment, so that it cannot fail half-way for want
     /// of it.
     pub async fn begin(&self) -> Result<Tx<'_>, StoreError> {
-        let inner = self.writer.begin_with("begin immediate").await.map_err(|e| self.fail(e))?;
-        Ok(Tx { store: self, inner })
+        let mut connection = self.writer.acquire().await.map_err(|e| self.fail(e))?;
+        sqlx::query("begin immediate").execute(&mut *connection).await.map_err(|e| self.fail(e))?;
+        Ok(Tx { store: self, connection, committed: false })
     }
 
     /// Binds the database to the master key with this fingerprint, or says that it belongs to another.
@@ -160,13 +160,14 @@ pub struct WorkerLock {
 }
 
 impl Tx<'_> {
-    pub async fn commit(self) -> Result<(), StoreError> {
-        let store = self.store;
-        self.inner.commit().await.map_err(|e| store.fail(e))
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        sqlx::query("commit").execute(&mut *self.connection).await.map_err(|e| self.store.fail(e))?;
+        self.committed = true;
+        Ok(())
     }
 
     fn conn(&mut self) -> &mut AnyConnection {
-        &mut self.inner
+        &mut self.connection
     }
 
     fn fail(&self, error: sqlx::Error) -> StoreError {
@@ -201,9 +202,32 @@ impl Tx<'_> {
     }
 }
 
+impl Drop for Tx<'_> {
+    /// What was not committed is undone by closing the connection: SQLite may have rolled back by itself (a full disk),
+    /// and a connection that does not know whether it is in a transaction serves nobody.
+    fn drop(&mut self) {
+        if !self.committed {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
 /// A batch as one JSON text, the form in which many rows travel in one bound value.
+///
+/// Statements that look rows up by a batch write the campaign as `$1 + 0 * …` of the batch's row: with a plain `$1` the
+/// planner walks the whole campaign for every batch instead of looking up each row.
 fn json(rows: &[serde_json::Value]) -> String {
-    serde_json::Value::from(rows.to_vec()).to_string()
+    serde_json::to_string(rows).unwrap_or_default()
+}
+
+/// Opens the file once by itself: a pool would hide why it cannot, behind a time-out.
+async fn try_to_write(options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect_with(options).await?;
+    prepare(&mut connection).await?;
+    for statement in ["begin immediate", "rollback"] {
+        sqlx::query(statement).execute(&mut connection).await?;
+    }
+    connection.close().await
 }
 
 async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Error> {

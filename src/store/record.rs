@@ -9,7 +9,7 @@ use crate::model::outcome::{Class, Outcome};
 use crate::model::person::{Standing, standing_beside};
 use crate::model::time::Micros;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One ended attempt and the decision about its notice.
 #[derive(Clone, Debug)]
@@ -37,8 +37,9 @@ impl Tx<'_> {
                 changes.push(("sent".into(), e.route.clone(), 1));
             }
         }
-        changes.push(("notice".into(), "queued".into(), self.add_next(campaign, ended, now).await?));
-        changes.extend(self.move_persons(campaign, ended).await?);
+        let added = self.add_next(campaign, ended, now).await?;
+        changes.push(("notice".into(), "queued".into(), added.len() as i64));
+        changes.extend(self.move_persons(campaign, ended, &added).await?);
         self.tally(campaign, summed(changes)).await
     }
 
@@ -62,7 +63,8 @@ impl Tx<'_> {
             "update attempt set finished_at = $2, class = j.value ->> 2, state = j.value ->> 3, code = j.value ->> 4,
                     text = j.value ->> 5, provider_id = j.value ->> 6
              from json_each($3) as j
-             where attempt.campaign = $1 and attempt.notice = cast(j.value ->> 0 as bigint)
+             where attempt.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and attempt.notice = cast(j.value ->> 0 as bigint)
                and attempt.no = cast(j.value ->> 1 as bigint) and attempt.finished_at is null",
         )
         .bind(campaign)
@@ -88,7 +90,8 @@ impl Tx<'_> {
                     tries = cast(j.value ->> 3 as bigint), refusals = cast(j.value ->> 4 as bigint),
                     reason = j.value ->> 5, lease_until = null, changed_at = $2
              from json_each($3) as j
-             where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'",
+             where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'",
         )
         .bind(campaign)
         .bind(now)
@@ -99,36 +102,53 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Queues the next notices of the ladder; how many were new.
-    async fn add_next(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<i64, StoreError> {
+    /// Queues the next notices of the ladder; those that were new.
+    async fn add_next(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<HashSet<i64>, StoreError> {
         let rows: Vec<Value> = ended
             .iter()
             .filter_map(|e| e.decision.next.map(|(planned, due)| (e.notice.person(), planned, due)))
             .map(|(person, planned, due)| json!([planned.id(person).0, planned.channel.as_str(), due]))
             .collect();
         if rows.is_empty() {
-            return Ok(0);
+            return Ok(HashSet::new());
         }
-        let added = sqlx::query(
+        let added: Vec<i64> = sqlx::query_scalar(
             "insert into notice (campaign, id, channel, state, due_at, first_due, changed_at)
              select $1, cast(value ->> 0 as bigint), value ->> 1, 'queued', cast(value ->> 2 as bigint),
                     cast(value ->> 2 as bigint), $2
-             from json_each($3) where true on conflict do nothing",
+             from json_each($3) where true on conflict do nothing returning id",
         )
         .bind(campaign)
         .bind(now)
         .bind(json(&rows))
-        .execute(self.conn())
+        .fetch_all(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
-        Ok(added.rows_affected() as i64)
+        Ok(added.into_iter().collect())
     }
 
     /// Brings the persons' standings up to date; the changes to the sums.
-    async fn move_persons(&mut self, campaign: i64, ended: &[Ended]) -> Result<Vec<(String, String, i64)>, StoreError> {
+    async fn move_persons(
+        &mut self,
+        campaign: i64,
+        ended: &[Ended],
+        added: &HashSet<i64>,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut wanted: BTreeMap<i64, Standing> = BTreeMap::new();
         for e in ended {
-            wanted.insert(e.notice.person(), e.decision.standing);
+            let person = e.notice.person();
+            // A next notice that was there before (its failure was tried again) carries nobody further by itself.
+            let leads_nowhere = e.decision.next.is_some_and(|(next, _)| !added.contains(&next.id(person).0));
+            let standing = if leads_nowhere { Standing::NeedsHuman } else { e.decision.standing };
+            // Two notices of one person in a batch: being told outweighs; what is on its way is weighed below.
+            wanted
+                .entry(person)
+                .and_modify(|s| {
+                    if *s != Standing::Satisfied {
+                        *s = if standing == Standing::Satisfied { standing } else { Standing::NeedsHuman };
+                    }
+                })
+                .or_insert(standing);
         }
         // Whoever merely stays in flight is not looked at: nothing about them changes.
         wanted.retain(|_, s| *s != Standing::InFlight);
@@ -150,7 +170,7 @@ impl Tx<'_> {
         let before: Vec<(i64, String)> = sqlx::query_as(
             "select p.no, p.standing from person p
              join json_each($2) as j on p.no = cast(j.value ->> 0 as bigint)
-             where p.campaign = $1 and p.standing <> j.value ->> 1",
+             where p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and p.standing <> j.value ->> 1",
         )
         .bind(campaign)
         .bind(rows.as_str())
@@ -162,7 +182,8 @@ impl Tx<'_> {
         }
         sqlx::query(
             "update person set standing = j.value ->> 1 from json_each($2) as j
-             where person.campaign = $1 and person.no = cast(j.value ->> 0 as bigint)
+             where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and person.no = cast(j.value ->> 0 as bigint)
                and person.standing <> j.value ->> 1",
         )
         .bind(campaign)
@@ -190,10 +211,12 @@ impl Tx<'_> {
         if failing.is_empty() {
             return Ok(());
         }
+        // An unknown notice that is sent again by itself is on its way like a queued one.
         let sql = format!(
-            "select cast(j.value ->> 0 as bigint), n.state, case when {OPEN_CALL} then 1 else 0 end
+            "select cast(j.value ->> 0 as bigint), case when n.due_at is null then n.state else 'queued' end,
+                    case when {OPEN_CALL} then 1 else 0 end
              from json_each($2) as j
-             join notice n on n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
+             join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096"
         );
         let rows: Vec<(i64, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))

@@ -4,8 +4,9 @@
 
 mod cli;
 mod config;
-mod documents;
 mod demo;
+mod dispatch;
+mod documents;
 mod incident_file;
 mod installation;
 mod intake_truth;

@@ -90,3 +90,4 @@ fn wait_until(mut ready: impl FnMut() -> bool) -> bool {
     }
     true
 }
+pub(crate) mod app;
