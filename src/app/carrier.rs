@@ -166,6 +166,9 @@ impl Carrier for AdapterCarrier {
         let mut gate = Gate::default().unless(job.halted).unless(job.stopping);
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
+            if let Some(pace) = &self.routes[job.route].pace {
+                gate = gate.paced_by(pace.clone());
+            }
         }
         let route = &self.routes[job.route];
         let outcome = route.adapter.send(&out, &gate).await;

@@ -3,17 +3,21 @@
 use super::{App, AppError};
 use crate::config::{Config, Route};
 use crate::dispatch::RoutePlan;
-use crate::dispatch::limiter::Window;
+use crate::dispatch::limiter::{self, Window};
 use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
 use crate::model::problem::Problem;
 use crate::providers::adapter::Adapter;
 use crate::providers::catalogue::Catalogue;
+use crate::providers::{Pace, pace};
+use std::sync::Arc;
 
 /// A route with its adapter, ready to send.
 #[derive(Debug)]
 pub struct ReadyRoute {
     pub plan: RoutePlan,
+    /// What keeps this worker's sends apart, where the route has a limit.
+    pub pace: Option<Arc<Pace>>,
     pub adapter: Adapter,
 }
 
@@ -79,5 +83,6 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         idempotent: abilities.idempotent,
         reports_delivery: abilities.reports_delivery,
     };
-    Ok(ReadyRoute { plan, adapter })
+    let pace = limiter::distance(&plan.limits).and_then(pace);
+    Ok(ReadyRoute { plan, pace, adapter })
 }

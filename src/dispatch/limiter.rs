@@ -100,6 +100,12 @@ fn spacing(window: Window, margin: Micros) -> Micros {
     (window.per + margin) / rate + 1
 }
 
+/// The distance the paced window asks between two sends at least, for a worker to keep by itself.
+pub fn distance(windows: &[Window]) -> Option<std::time::Duration> {
+    let window = paced_window(windows)?;
+    u64::try_from(spacing(window, 0)).ok().map(std::time::Duration::from_micros)
+}
+
 fn paced_window(windows: &[Window]) -> Option<Window> {
     windows.iter().copied().filter(|w| w.per <= MINUTE).min_by_key(|w| w.per)
 }

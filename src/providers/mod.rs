@@ -56,12 +56,22 @@ pub struct Abilities {
     pub reports_delivery: bool,
 }
 
+/// The distance this worker keeps between two sends of a route.
+pub type Pace = governor::DefaultDirectRateLimiter;
+
+/// A pace of one send per `distance`, without bursts; `None` for no distance.
+pub fn pace(distance: Duration) -> Option<Arc<Pace>> {
+    Some(Arc::new(Pace::direct(governor::Quota::with_period(distance)?)))
+}
+
 /// The last door before the wire. An adapter opens it immediately before the first byte that belongs to the
 /// notice (after connecting and logging in) and obeys: a refused notice goes back to the queue unharmed.
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
     /// The slot reserved in the route's schedule, and how late it may still be used.
     slot: Option<(Instant, Duration)>,
+    /// Spaces the sends of this worker, so that late ones do not bunch.
+    pace: Option<Arc<Pace>>,
     /// Set when the campaign is paused or cancelled, or the worker stops.
     halted: Vec<Arc<AtomicBool>>,
 }
@@ -81,6 +91,13 @@ impl Gate {
         self
     }
 
+    /// A gate that keeps the distance to the sends before it.
+    #[must_use]
+    pub fn paced_by(mut self, pace: Arc<Pace>) -> Gate {
+        self.pace = Some(pace);
+        self
+    }
+
     /// A gate that shuts when the flag is raised.
     #[must_use]
     pub fn unless(mut self, halted: Arc<AtomicBool>) -> Gate {
@@ -92,6 +109,9 @@ impl Gate {
     pub async fn open(&self) -> Result<(), Shut> {
         if let Some((slot, tolerance)) = self.slot {
             tokio::time::sleep_until(slot).await;
+            if let Some(pace) = &self.pace {
+                pace.until_ready().await;
+            }
             if slot.elapsed() > tolerance {
                 return Err(Shut::SlotMissed);
             }
