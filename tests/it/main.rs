@@ -4,8 +4,8 @@
 
 mod cli;
 mod config;
-mod documents;
 mod demo;
+mod documents;
 mod incident_file;
 mod installation;
 mod intake_truth;
