@@ -98,7 +98,7 @@ impl Tx<'_> {
         sqlx::query(
             "update notice set state = 'sending', due_at = null, attempts = cast(j.value ->> 1 as bigint), route = $2,
                     lease_until = $3, first_due = cast(j.value ->> 2 as bigint), changed_at = $4
-             from json_each($5) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+             from json_each($5) as j where notice.campaign = $1 + 0 * j.key and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(route)
@@ -136,7 +136,7 @@ impl Tx<'_> {
         sqlx::query(
             "update notice set due_at = cast(j.value ->> 1 as bigint)
              from json_each($2) as j
-             where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint) and notice.due_at is not null",
+             where notice.campaign = $1 + 0 * j.key and notice.id = cast(j.value ->> 0 as bigint) and notice.due_at is not null",
         )
         .bind(campaign)
         .bind(json(&rows))

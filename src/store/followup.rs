@@ -35,7 +35,7 @@ impl Tx<'_> {
         let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
         sqlx::query(
             "update notice set state = 'queued', due_at = $2, first_due = $2, tries = 0, reason = null, changed_at = $2
-             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+             from json_each($3) as j where notice.campaign = $1 + 0 * j.key and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(now)
@@ -70,7 +70,7 @@ impl Tx<'_> {
         }
         sqlx::query(
             "update notice set state = 'cancelled', due_at = null, changed_at = $2
-             from json_each($3) as j where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint)",
+             from json_each($3) as j where notice.campaign = $1 + 0 * j.key and notice.id = cast(j.value ->> 0 as bigint)",
         )
         .bind(campaign)
         .bind(now)
@@ -95,7 +95,7 @@ impl Tx<'_> {
         let rows: Vec<serde_json::Value> = persons.iter().map(|no| serde_json::json!([no])).collect();
         let told: Vec<i64> = sqlx::query_scalar(
             "select cast(j.value ->> 0 as bigint) from json_each($2) as j
-             where exists (select 1 from notice n where n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
+             where exists (select 1 from notice n where n.campaign = $1 + 0 * j.key and n.id >= cast(j.value ->> 0 as bigint) * 4096
                            and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
                            and n.state in ('accepted', 'delivered', 'acknowledged'))",
         )
@@ -141,7 +141,7 @@ impl Tx<'_> {
         for standing in from {
             let moved = sqlx::query(
                 "update person set standing = $2 from json_each($3) as j
-                 where person.campaign = $1 and person.no = cast(j.value ->> 0 as bigint) and person.standing = $4",
+                 where person.campaign = $1 + 0 * j.key and person.no = cast(j.value ->> 0 as bigint) and person.standing = $4",
             )
             .bind(campaign)
             .bind(to)

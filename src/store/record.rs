@@ -62,7 +62,7 @@ impl Tx<'_> {
             "update attempt set finished_at = $2, class = j.value ->> 2, state = j.value ->> 3, code = j.value ->> 4,
                     text = j.value ->> 5, provider_id = j.value ->> 6
              from json_each($3) as j
-             where attempt.campaign = $1 and attempt.notice = cast(j.value ->> 0 as bigint)
+             where attempt.campaign = $1 + 0 * j.key and attempt.notice = cast(j.value ->> 0 as bigint)
                and attempt.no = cast(j.value ->> 1 as bigint) and attempt.finished_at is null",
         )
         .bind(campaign)
@@ -88,7 +88,7 @@ impl Tx<'_> {
                     tries = cast(j.value ->> 3 as bigint), refusals = cast(j.value ->> 4 as bigint),
                     reason = j.value ->> 5, lease_until = null, changed_at = $2
              from json_each($3) as j
-             where notice.campaign = $1 and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'",
+             where notice.campaign = $1 + 0 * j.key and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'",
         )
         .bind(campaign)
         .bind(now)
@@ -158,7 +158,7 @@ impl Tx<'_> {
         let before: Vec<(i64, String)> = sqlx::query_as(
             "select p.no, p.standing from person p
              join json_each($2) as j on p.no = cast(j.value ->> 0 as bigint)
-             where p.campaign = $1 and p.standing <> j.value ->> 1",
+             where p.campaign = $1 + 0 * j.key and p.standing <> j.value ->> 1",
         )
         .bind(campaign)
         .bind(rows.as_str())
@@ -170,7 +170,7 @@ impl Tx<'_> {
         }
         sqlx::query(
             "update person set standing = j.value ->> 1 from json_each($2) as j
-             where person.campaign = $1 and person.no = cast(j.value ->> 0 as bigint)
+             where person.campaign = $1 + 0 * j.key and person.no = cast(j.value ->> 0 as bigint)
                and person.standing <> j.value ->> 1",
         )
         .bind(campaign)
@@ -202,7 +202,7 @@ impl Tx<'_> {
             // An unknown notice that is sent again by itself is on its way like a queued one.
             "select cast(j.value ->> 0 as bigint), case when n.due_at is null then n.state else 'queued' end
              from json_each($2) as j
-             join notice n on n.campaign = $1 and n.id >= cast(j.value ->> 0 as bigint) * 4096
+             join notice n on n.campaign = $1 + 0 * j.key and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096",
         )
         .bind(campaign)
