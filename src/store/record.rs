@@ -134,22 +134,7 @@ impl Tx<'_> {
         ended: &[Ended],
         added: &HashSet<i64>,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
-        let mut wanted: BTreeMap<i64, Standing> = BTreeMap::new();
-        for e in ended {
-            let person = e.notice.person();
-            // A next notice that was there before (its failure was tried again) carries nobody further by itself.
-            let leads_nowhere = e.decision.next.is_some_and(|(next, _)| !added.contains(&next.id(person).0));
-            let standing = if leads_nowhere { Standing::NeedsHuman } else { e.decision.standing };
-            // Two notices of one person in a batch: being told outweighs; what is on its way is weighed below.
-            wanted
-                .entry(person)
-                .and_modify(|s| {
-                    if *s != Standing::Satisfied {
-                        *s = if standing == Standing::Satisfied { standing } else { Standing::NeedsHuman };
-                    }
-                })
-                .or_insert(standing);
-        }
+        let mut wanted = standings(ended, added);
         // Whoever merely stays in flight is not looked at: nothing about them changes.
         wanted.retain(|_, s| *s != Standing::InFlight);
         self.weigh_other_notices(campaign, &mut wanted).await?;
@@ -238,4 +223,25 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the outcomes leave each person.
+fn standings(ended: &[Ended], added: &HashSet<i64>) -> BTreeMap<i64, Standing> {
+    let mut wanted: BTreeMap<i64, Standing> = BTreeMap::new();
+    for e in ended {
+        let person = e.notice.person();
+        // A next notice that was there before (its failure was tried again) carries nobody further by itself.
+        let leads_nowhere = e.decision.next.is_some_and(|(next, _)| !added.contains(&next.id(person).0));
+        let standing = if leads_nowhere { Standing::NeedsHuman } else { e.decision.standing };
+        // Two notices of one person in a batch: being told outweighs; what is on its way is weighed below.
+        wanted
+            .entry(person)
+            .and_modify(|s| {
+                if *s != Standing::Satisfied {
+                    *s = if standing == Standing::Satisfied { standing } else { Standing::NeedsHuman };
+                }
+            })
+            .or_insert(standing);
+    }
+    wanted
 }

@@ -25,3 +25,12 @@ async fn null_carrier() {
         std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
     }
 }
+
+/// A statement that walks the campaign for every batch makes this take minutes; [`TestApp::run`] waits for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_costs_the_same_in_a_long_list() {
+    let app = TestApp::new(vec![route("mail", Channel::Email)]).await;
+    let no = app.campaign(5_000, &["e"]).await;
+    app.run(&app.carrier(|_| Act::Say(Class::Accepted)), Until::Settled(no)).await.unwrap();
+    assert_eq!(app.standing(no, Standing::Satisfied).await, 5_000);
+}
