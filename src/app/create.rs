@@ -172,7 +172,6 @@ impl App {
         let sources = self.store.sources(campaign.no).await?;
         let mut digests_in: Vec<String> = sources.iter().map(|s| s.digest.clone()).collect();
         let mut next_person = self.campaign(&campaign.id).await?.last_person + 1;
-        let mut unclosed = Vec::new();
         for source in &prepared.incident.sources {
             if digests_in.contains(&source_digest(source.path.clone()).await?) {
                 continue;
@@ -186,35 +185,23 @@ impl App {
                 progress: &mut counted,
             };
             let no = digests_in.len() as i64 + 1;
-            let imported = import(self, &mut into, source, no, next_person, &mut files).await?;
+            let imported = match import(self, &mut into, source, no, next_person, &mut files).await {
+                Ok(imported) => imported,
+                Err(error) => {
+                    // Nothing of a list that is not whole stays: persons beyond the last one that counts go again.
+                    files.finish()?;
+                    let mut tx = self.store.begin().await?;
+                    tx.drop_incomplete_source(campaign.no).await?;
+                    tx.commit().await?;
+                    return Err(error);
+                }
+            };
             digests_in.push(imported.digest);
             next_person = imported.next_person;
             rows_before += imported.sums.rows as u64;
-            unclosed.extend(imported.unclosed_quote);
         }
         let problems = files.finish()?;
-        campaign.digests = digests(&digests_in, prepared.texts.digest(), &prepared.plan);
-        campaign.title = prepared.incident.title.clone();
-        campaign.incident_file = prepared.incident_file;
-        campaign.templates = json_of(&prepared.templates);
-        campaign.sender = json_of_sender(&prepared.sender);
-        let mut tx = self.store.begin().await?;
-        tx.update_campaign_content(&campaign).await?;
-        let voided = tx.void_approvals(campaign.no, now, "the campaign was changed").await?;
-        if campaign.state == CampaignState::Approved {
-            tx.move_campaign(campaign.no, &[CampaignState::Approved], CampaignState::Draft, None, now).await?;
-            campaign.state = CampaignState::Draft;
-        }
-        let text = format!("list {}", list_digest(&digests_in));
-        tx.add_note(campaign.no, now, by, "content", &text).await?;
-        tx.commit().await?;
-        if !unclosed.is_empty() {
-            // The list may lack rows: it stays visible, but no campaign starts from it.
-            let mut tx = self.store.begin().await?;
-            tx.drop_list(campaign.no).await?;
-            tx.commit().await?;
-            return Err(unclosed.into());
-        }
+        let voided = self.write_content(&mut campaign, &prepared, &digests_in, by, now).await?;
         if self.store.sums(campaign.no).await?.persons_total() == 0 {
             let message = "no row of the list is a person who can be reached; correct the rows (--rejects FILE.csv \
                            writes them with the reasons) and run the command again";
@@ -223,6 +210,33 @@ impl App {
             return Err(refused.into());
         }
         Ok(Created { campaign, unchanged: false, problems, warnings: prepared.texts.warnings(), voided })
+    }
+
+    /// Writes down what the campaign says and whom it tells now; how many approvals that voided.
+    async fn write_content(
+        &self,
+        campaign: &mut Campaign,
+        prepared: &Prepared,
+        digests_in: &[String],
+        by: &str,
+        now: Micros,
+    ) -> Result<u64, AppError> {
+        campaign.digests = digests(digests_in, prepared.texts.digest(), &prepared.plan);
+        campaign.title = prepared.incident.title.clone();
+        campaign.incident_file = prepared.incident_file.clone();
+        campaign.templates = json_of(&prepared.templates);
+        campaign.sender = json_of_sender(&prepared.sender);
+        let mut tx = self.store.begin().await?;
+        tx.update_campaign_content(campaign).await?;
+        let voided = tx.void_approvals(campaign.no, now, "the campaign was changed").await?;
+        if campaign.state == CampaignState::Approved {
+            tx.move_campaign(campaign.no, &[CampaignState::Approved], CampaignState::Draft, None, now).await?;
+            campaign.state = CampaignState::Draft;
+        }
+        let text = format!("list {}", list_digest(digests_in));
+        tx.add_note(campaign.no, now, by, "content", &text).await?;
+        tx.commit().await?;
+        Ok(voided)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Taking a source into a campaign: read and seal on one thread, write on another, in batches of bounded number.
 
-use super::reading::{Batch, Candidate, ReadingError, Trial, WAITING, read_list};
+use super::reading::{Batch, Candidate, Read, ReadingError, Trial, WAITING, read_list};
 use super::{App, AppError};
 use crate::content::Texts;
 use crate::intake::{ListFacts, ListReader, RejectsWriter, Row, Verdict};
@@ -46,8 +46,6 @@ pub struct Imported {
     pub digest: String,
     pub sums: SourceSums,
     pub next_person: i64,
-    /// The file ended inside a quoted cell: rows may be missing, so the list must not be used.
-    pub unclosed_quote: Option<Problem>,
 }
 
 /// Takes one source in. When it fails half-way the source stays incomplete and the campaign cannot start.
@@ -97,26 +95,29 @@ pub(super) async fn import(
         tx.commit().await?;
         (into.progress)(writing.sums.rows as u64);
     }
-    let read = match reading.await {
-        Ok(Ok(read)) => read,
-        Ok(Err(ReadingError::Read(error))) => return Err(error.into()),
-        Ok(Err(ReadingError::Vault(error))) => return Err(error.into()),
-        Ok(Err(ReadingError::Abandoned)) | Err(_) => {
-            return Err(AppError::io("reading the list")(std::io::Error::other("the reader stopped")));
-        }
-    };
+    let read = ended(reading.await)?;
+    // The file ended inside a quoted cell: rows may be missing, so the list must not be used.
+    if let Some(problem) = writing.unclosed_quote {
+        return Err(problem.into());
+    }
     let tallies: Vec<(String, String, i64)> = writing.tallies.into_iter().map(|((k, n), v)| (k, n, v)).collect();
     let mut tx = app.store.begin().await?;
     let last = read.next_person - 1;
     tx.finish_source(into.campaign, no, &read.digest, &writing.sums, &tallies, last).await?;
     tx.commit().await?;
-    Ok(Imported {
-        facts,
-        digest: read.digest,
-        sums: writing.sums,
-        next_person: read.next_person,
-        unclosed_quote: writing.unclosed_quote,
-    })
+    Ok(Imported { facts, digest: read.digest, sums: writing.sums, next_person: read.next_person })
+}
+
+/// How the reading thread ended.
+fn ended(joined: Result<Result<Read, ReadingError>, tokio::task::JoinError>) -> Result<Read, AppError> {
+    match joined {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(ReadingError::Read(error))) => Err(error.into()),
+        Ok(Err(ReadingError::Vault(error))) => Err(error.into()),
+        Ok(Err(ReadingError::Abandoned)) | Err(_) => {
+            Err(AppError::io("reading the list")(std::io::Error::other("the reader stopped")))
+        }
+    }
 }
 
 /// Opens a list; what hinders is a refusal that names the file.

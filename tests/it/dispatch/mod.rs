@@ -5,7 +5,6 @@ mod faults;
 mod limits;
 mod properties;
 mod sharing;
-mod speed;
 
 use crate::support::app::{Act, TestApp, now, route};
 use forewarn::dispatch::{End, Until};
