@@ -100,6 +100,7 @@ pub(super) async fn import(
     if let Some(problem) = writing.unclosed_quote {
         return Err(problem.into());
     }
+    app.store.take_in_contacts(into.campaign).await?;
     let tallies: Vec<(String, String, i64)> = writing.tallies.into_iter().map(|((k, n), v)| (k, n, v)).collect();
     let mut tx = app.store.begin().await?;
     let last = read.next_person - 1;
