@@ -1,7 +1,7 @@
 //! Ties every tag of a template to its value: what is known of the campaign becomes fixed text, what differs by person
 //! becomes a tag that Handlebars fills in at the end, and both are held by *slots* while Markdown does its work.
 //!
-//! Invariant: what comes out names only values that [`super::values`] provides, and a value that may be empty stands
+//! Invariant: what comes out names only values that [`super::render`] provides, and a value that may be empty stands
 //! inside its own `{{#if}}`; so rendering cannot print a blank. All problems are reported, not the first.
 
 use super::markdown;
