@@ -6,7 +6,7 @@
 use super::output::Printer;
 use std::io::IsTerminal;
 use tracing::Level;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -21,12 +21,14 @@ pub(super) fn start(printer: &Printer) {
         printer.note(format_args!("{VARIABLE} is not understood ({error}); logging warnings only"));
         EnvFilter::new("warn")
     });
+    // Said aloud, so that what nobody asked for costs nothing, not even where other crates would log it.
+    let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let writer = printer.clone();
     let layer = fmt::layer()
         .with_writer(move || writer.log_writer())
         .with_ansi(std::io::stderr().is_terminal())
         .with_filter(filter)
-        .with_filter(filter_fn(|about| may_speak(about.target(), *about.level())));
+        .with_filter(filter_fn(|about| may_speak(about.target(), *about.level())).with_max_level_hint(most));
     if tracing_subscriber::registry().with(layer).try_init().is_err() {
         printer.note("logging was started before; keeping that");
     }

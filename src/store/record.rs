@@ -152,10 +152,12 @@ impl Tx<'_> {
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let rows: Vec<Value> = wanted.iter().map(|(no, s)| json!([no, s.as_str()])).collect();
         let rows = json(&rows);
-        let before: Vec<(i64, String)> = sqlx::query_as(
-            "select p.no, p.standing from person p
+        // Counted in SQL: only the sums need to know who stood where.
+        let before: Vec<(String, String, i64)> = sqlx::query_as(
+            "select p.standing, j.value ->> 1, count(*) from person p
              join json_each($2) as j on p.no = cast(j.value ->> 0 as bigint)
-             where p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and p.standing <> j.value ->> 1",
+             where p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and p.standing <> j.value ->> 1
+             group by 1, 2",
         )
         .bind(campaign)
         .bind(rows.as_str())
@@ -177,10 +179,9 @@ impl Tx<'_> {
         .await
         .map_err(|e| self.fail(e))?;
         let mut changes = Vec::with_capacity(before.len() * 2);
-        for (no, old) in before {
-            let new = wanted.get(&no).copied().unwrap_or(Standing::InFlight);
-            changes.push(("person".to_owned(), old, -1));
-            changes.push(("person".to_owned(), new.as_str().to_owned(), 1));
+        for (old, new, n) in before {
+            changes.push(("person".to_owned(), old, -n));
+            changes.push(("person".to_owned(), new, n));
         }
         Ok(changes)
     }

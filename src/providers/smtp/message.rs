@@ -35,6 +35,11 @@ pub(super) fn bare_address(sender: &str) -> &str {
 /// at the end and the final dot.
 pub(super) fn stuffed(mime: &str) -> String {
     let mut out = String::with_capacity(mime.len() + mime.len() / 64 + 8);
+    if is_clean(mime.as_bytes()) {
+        out.push_str(mime);
+        out.push_str(".\r\n");
+        return out;
+    }
     for line in mime.split_inclusive('\n') {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -49,6 +54,14 @@ pub(super) fn stuffed(mime: &str) -> String {
     }
     out.push_str(".\r\n");
     out
+}
+
+/// Whether nothing has to be changed: every line ends in CRLF, the last one too, and none begins with a dot.
+fn is_clean(mime: &[u8]) -> bool {
+    let count = |octet: u8| mime.iter().filter(|b| **b == octet).count();
+    let joined = mime.windows(3).filter(|w| matches!(w, [b'\r', b'\n', after] if *after != b'.')).count();
+    // Each CR with its LF and something other than a dot behind it, but for the CRLF at the very end.
+    mime.ends_with(b"\r\n") && mime[0] != b'.' && joined + 1 == count(b'\r') && joined + 1 == count(b'\n')
 }
 
 #[cfg(test)]
