@@ -41,7 +41,7 @@ pub struct Status {
     pub eta: Option<Micros>,
     /// (state, reason, how many) of notices that failed or are unknown.
     pub failures: Vec<(String, String, i64)>,
-    /// Calls that lie on sheets and were not made; no more than [`CALLS_COUNTED`] are counted.
+    /// Calls that lie on sheets and were not made; beyond a thousand they are not counted.
     pub open_calls: i64,
 }
 

@@ -5,9 +5,9 @@
 //! inside its own `{{#if}}`; so rendering cannot print a blank. All problems are reported, not the first.
 
 use super::markdown;
-use super::nearest::offer;
 use super::scan::{Path, Piece, What, scan};
 use crate::model::incident::IncidentText;
+use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -315,7 +315,12 @@ impl Resolver<'_> {
         known.extend(self.known.text_keys.iter().map(|k| format!("text.{k}")));
         known.push("extra.NAME".to_owned());
         let name = path.dotted();
-        self.problem("missing-value", &name, line, &format!("`{name}` is not a known value; {}", offer(&name, &known)));
+        self.problem(
+            "missing-value",
+            &name,
+            line,
+            &format!("`{name}` is not a known value{}", suggestion(&name, &known)),
+        );
     }
 
     /// Puts in a text of the incident file. A required text that is missing is reported once, for the language.
