@@ -1,4 +1,4 @@
-//! Sealing of personal data (design section 9).
+//! Sealing of personal data.
 //!
 //! A person is one blob, XChaCha20-Poly1305 under a key of its own; that key is wrapped by the campaign's key, and the
 //! campaign's keys by the master key, which never enters the database. Destroying a person's wrapped key destroys the

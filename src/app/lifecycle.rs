@@ -3,6 +3,7 @@
 use super::carrier::OpenCampaign;
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
+use crate::model::notice::NoticeId;
 use crate::model::outcome::Class;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
@@ -102,18 +103,20 @@ impl App {
         }
     }
 
-    /// Queues failures of one class again, and only those; how many.
+    /// Queues failures of one class again, and only those, for persons who were not told another way; how many.
     pub async fn retry(&self, id: &str, by: &str, class: Class, now: Micros) -> Result<usize, AppError> {
         let campaign = self.campaign(id).await?;
         if campaign.state == CampaignState::Cancelled {
             return Err(refused("wrong-state", format!("campaign {id} is cancelled; nothing of it is sent again")));
         }
         let mut total = 0;
+        let mut after = NoticeId(0);
         loop {
             let mut tx = self.store.begin().await?;
-            let done = tx.requeue(campaign.no, class, now, CHUNK).await?;
-            total += done;
-            if done < CHUNK {
+            let queued = tx.requeue(campaign.no, class, after, now, CHUNK).await?;
+            total += queued.len();
+            after = queued.last().copied().unwrap_or(after);
+            if queued.len() < CHUNK {
                 let text = format!("{total} notices that ended as {}", class.as_str());
                 tx.add_note(campaign.no, now, by, "retried", &text).await?;
                 tx.commit().await?;

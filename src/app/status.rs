@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// A worker that has said nothing for this long is not sending.
 const STALE: Micros = 10 * SECOND;
 
+/// Open calls are counted up to here: a status is read every few seconds, and nobody needs the number beyond.
+const CALLS_COUNTED: i64 = 1_000;
+
 /// One route's part.
 #[derive(Clone, Debug)]
 pub struct RouteStatus {
@@ -38,6 +41,8 @@ pub struct Status {
     pub eta: Option<Micros>,
     /// (state, reason, how many) of notices that failed or are unknown.
     pub failures: Vec<(String, String, i64)>,
+    /// Calls that lie on sheets and were not made; beyond a thousand they are not counted.
+    pub open_calls: i64,
 }
 
 impl App {
@@ -71,8 +76,9 @@ impl App {
             list.without_contact += source.sums.without_contact;
         }
         let failures = self.store.failures(campaign.no).await?;
+        let open_calls = self.store.count_open_calls(campaign.no, CALLS_COUNTED).await?;
         let eta = eta(&campaign, &sums, &routes, now);
-        Ok(Status { state: shown_state(&campaign, &sums), campaign, list, sums, routes, eta, failures })
+        Ok(Status { state: shown_state(&campaign, &sums), campaign, list, sums, routes, eta, failures, open_calls })
     }
 }
 
@@ -190,8 +196,19 @@ impl Status {
                     "{n} notices have an unknown outcome: support staff find out, or \
                      `forewarn campaign retry {id} --reason-class unknown` sends them again, perhaps twice"
                 ),
-                _ => format!("{n} notices failed: {reason} (`forewarn campaign retry {id} --reason-class {reason}`)"),
+                _ => format!(
+                    "{n} notices failed: {reason}; `forewarn campaign retry {id} --reason-class {reason}` sends those \
+                     again whose persons were not told another way"
+                ),
             });
+        }
+        if self.open_calls > 0 {
+            let more = if self.open_calls == CALLS_COUNTED { "or more " } else { "" };
+            lines.push(format!(
+                "{} {more}calls are to be made: `forewarn campaign calls {id} --export DIR` writes the sheets, \
+                 `--import FILE` reads how they ended",
+                self.open_calls
+            ));
         }
         let human = self.sums.person(Standing::NeedsHuman);
         if human > 0 {

@@ -1,4 +1,5 @@
-//! `forewarn campaign retry ID --reason-class CLASS`: queues again what failed for that reason, and only that.
+//! `forewarn campaign retry ID --reason-class CLASS`: queues again what failed for that reason, and only that, and only
+//! for persons who were not told another way.
 
 use super::{Context, Failure};
 use crate::model::outcome::Class;
@@ -6,7 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
-/// Queue again the notices that failed for one class of reason
+/// Queue again the notices that failed for one class of reason, of persons not told another way
 #[derive(Args, Debug)]
 pub struct RetryArgs {
     /// The campaign
@@ -33,7 +34,11 @@ pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<(), Failure> {
             "campaign": args.campaign, "reason_class": class.as_str(), "queued": queued,
         }))?;
         context.printer.line(match queued {
-            0 => format!("no notice of campaign {} ended as {}: nothing to try again", args.campaign, class.as_str()),
+            0 => format!(
+                "nothing to try again: nobody in campaign {} still waits because a notice ended as {}",
+                args.campaign,
+                class.as_str()
+            ),
             n => format!("queued {n} notices of campaign {} that had ended as {}", args.campaign, class.as_str()),
         })
     })

@@ -1,5 +1,6 @@
 //! `forewarn campaign show ID`: what a campaign is, and what an approval of it would be bound to.
 
+use super::list_report::source_json;
 use super::{Context, Failure};
 use crate::app::carrier::OpenCampaign;
 use crate::app::status::shown_state;
@@ -118,21 +119,6 @@ impl Shown {
             (!changed.is_empty()).then(|| format!("changed since: {}", changed.join(", ")))
         })
     }
-}
-
-fn source_json(source: &SourceRow) -> Value {
-    json!({
-        "name": source.name,
-        "digest": source.digest,
-        "encoding": source.encoding,
-        "delimiter": source.delimiter,
-        "rows": source.sums.rows,
-        "persons": source.sums.persons,
-        "merged": source.sums.merged,
-        "rejected": source.sums.rejected,
-        "without_contact": source.sums.without_contact,
-        "complete": source.complete,
-    })
 }
 
 fn source_line(source: &SourceRow) -> String {

@@ -103,7 +103,8 @@ fn named(sums: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
     sums.iter().map(|(key, n)| (name(key), *n)).collect()
 }
 
-fn source_json(source: &SourceRow) -> Value {
+/// One list, as every report shows it.
+pub(super) fn source_json(source: &SourceRow) -> Value {
     json!({
         "name": source.name,
         "digest": source.digest,
@@ -113,5 +114,7 @@ fn source_json(source: &SourceRow) -> Value {
         "persons": source.sums.persons,
         "merged": source.sums.merged,
         "rejected": source.sums.rejected,
+        "without_contact": source.sums.without_contact,
+        "complete": source.complete,
     })
 }

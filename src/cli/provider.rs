@@ -5,10 +5,11 @@
 use super::{Context, Failure, provider_test};
 use crate::config::{self, Config};
 use crate::model::channel::Channel;
+use crate::model::nearest::suggestion;
 use crate::providers::catalogue::{Catalogue, Entry};
 use crate::providers::definition::leaf::{Leaf, Name, Piece};
 use crate::providers::native::{Native, native, natives};
-use crate::providers::settings::{SettingDecl, did_you_mean};
+use crate::providers::settings::SettingDecl;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ fn show(name: &str, context: &Context) -> Result<(), Failure> {
         (Some(native), _) => of_native(native),
         (None, Some(entry)) => of_entry(entry),
         (None, None) => {
-            let hint = did_you_mean(name, catalogue.names().chain(crate::providers::NATIVE));
+            let hint = suggestion(name, catalogue.names().chain(crate::providers::NATIVE));
             return Err(Failure::Usage(format!(
                 "no provider is called `{name}`{hint}; `forewarn provider list` has all"
             )));

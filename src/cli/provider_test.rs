@@ -11,12 +11,12 @@ use crate::config::{Config, Route};
 use crate::content::{Envelope, Sender, TRIAL_LANGUAGE, trial};
 use crate::model::channel::{Channel, ContactKind};
 use crate::model::contact::{parse_email, parse_phone};
+use crate::model::nearest::suggestion;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
 use crate::providers::catalogue::Catalogue;
-use crate::providers::settings::did_you_mean;
 use crate::providers::{Gate, Outgoing};
 use serde_json::json;
 use std::sync::Arc;
@@ -36,9 +36,8 @@ pub(super) fn run(args: &ProviderTestArgs, context: &Context) -> Result<(), Fail
 fn route_of<'c>(config: &'c Config, name: &str) -> Result<&'c Route, Failure> {
     config.routes.iter().find(|r| r.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let names: Vec<&str> = config.routes.iter().map(|r| r.name.as_str()).collect();
-        let hint = did_you_mean(name, names.iter().copied());
-        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Failure::Usage(format!("{} has no route `{name}`{hint}; it has: {there}", config.file.display()))
+        let hint = suggestion(name, names.iter().copied());
+        Failure::Usage(format!("{} has no route `{name}`{hint}", config.file.display()))
     })
 }
 

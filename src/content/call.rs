@@ -1,7 +1,7 @@
 //! Cuts `call.md.hbs` into the sections of a call script.
 
-use super::nearest::offer;
 use super::scan::Fault;
+use crate::model::nearest::suggestion;
 
 /// The sections every script has, in this order.
 pub(super) const SECTIONS: [&str; 5] = ["greeting", "identity", "message", "questions", "closing"];
@@ -29,7 +29,7 @@ pub(super) fn sections(source: &str) -> Result<Vec<Section>, Vec<Fault>> {
                     faults.push((number, "the heading after `|` must be plain words".to_owned()));
                 }
                 if !SECTIONS.contains(&id.as_str()) {
-                    faults.push((number, format!("`{id}` is not a section; {}", offer(&id, &SECTIONS))));
+                    faults.push((number, format!("`{id}` is not a section{}", suggestion(&id, SECTIONS))));
                 }
                 sections.push(Section { id, heading, body: String::new(), first_line: number + 1 });
             }

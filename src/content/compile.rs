@@ -3,13 +3,13 @@
 use super::files::hex;
 use super::locale;
 use super::mime::{Frame, one_line};
-use super::nearest::offer;
 use super::resolve::{Kind, Known, Resolved, Uses, resolve};
 use super::terms::{Manifest, Terms};
 use super::write::{escape_html, plain};
 use super::{Language, Sender, TemplateFiles, Templates, Texts, call, markdown, page, probe};
 use crate::model::channel::Channel;
 use crate::model::incident::{Incident, IncidentText};
+use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext};
 use sha2::{Digest, Sha256};
@@ -96,7 +96,7 @@ fn folders<'a>(files: &'a TemplateFiles, problems: &mut Vec<Problem>) -> BTreeMa
                 folders.entry(tag).or_default().insert(name, text);
             }
             Some((tag, name)) if is_tag(tag) => {
-                let message = format!("{path} is not a file of a template set; {}", offer(name, &FILES));
+                let message = format!("{path} is not a file of a template set{}", suggestion(name, FILES));
                 problems.push(Problem::new("unknown-file", path, message));
             }
             Some((tag, _)) => {
@@ -104,7 +104,7 @@ fn folders<'a>(files: &'a TemplateFiles, problems: &mut Vec<Problem>) -> BTreeMa
                 problems.push(Problem::new("unknown-file", path, message));
             }
             None => {
-                let message = format!("{path} is not a file of a template set; {}", offer(path, &["template.toml"]));
+                let message = format!("{path} is not a file of a template set{}", suggestion(path, ["template.toml"]));
                 problems.push(Problem::new("unknown-file", path, message));
             }
         }
@@ -156,8 +156,8 @@ fn missing_default(folders: &BTreeMap<&str, Folder<'_>>, incident: &Incident) ->
             format!("default_locale is `{locale}`, and the incident file has no [incident.text.{tag}]; add it")
         }
         None => format!(
-            "default_locale is `{locale}`, and the template set has no templates in it; {}",
-            offer(locale, &tags)
+            "default_locale is `{locale}`, and the template set has no templates in it{}",
+            suggestion(locale, &tags)
         ),
     };
     Problem::new("missing-language", "campaign.default_locale", message)
@@ -225,8 +225,8 @@ impl Compiler<'_> {
         let keys: Vec<&String> = self.manifest.required.iter().chain(&self.manifest.optional).collect();
         for key in text.keys().filter(|k| !keys.contains(k)) {
             let message = format!(
-                "incident file: [incident.text.{tag}] `{key}` is not a text the template set asks for; {}",
-                offer(key, &keys)
+                "incident file: [incident.text.{tag}] `{key}` is not a text the template set asks for{}",
+                suggestion(key, &keys)
             );
             self.problems.push(Problem::new("unknown-key", format!("incident.text.{tag}.{key}"), message));
         }
@@ -248,8 +248,8 @@ impl Compiler<'_> {
                 None => {
                     let ids: Vec<&String> = terms.data_types.keys().collect();
                     let message = format!(
-                        "{tag}/{TERMS}: [data_types] has no words for `{id}` of the incident; {}",
-                        offer(id, &ids)
+                        "{tag}/{TERMS}: [data_types] has no words for `{id}` of the incident{}",
+                        suggestion(id, &ids)
                     );
                     self.problems.push(Problem::new("missing-value", "incident.data_types", message));
                 }

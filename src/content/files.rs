@@ -3,7 +3,7 @@
 //! The only place of `content` that touches the disk. A campaign keeps a snapshot of what was loaded here, so that a
 //! later change of a file cannot change what was approved.
 
-use super::nearest::nearest;
+use crate::model::nearest::nearest;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

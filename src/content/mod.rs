@@ -12,7 +12,6 @@ mod files;
 mod locale;
 mod markdown;
 mod mime;
-mod nearest;
 mod page;
 mod probe;
 mod render;

@@ -1,13 +1,13 @@
 //! Ties every tag of a template to its value: what is known of the campaign becomes fixed text, what differs by person
 //! becomes a tag that Handlebars fills in at the end, and both are held by *slots* while Markdown does its work.
 //!
-//! Invariant: what comes out names only values that [`super::values`] provides, and a value that may be empty stands
+//! Invariant: what comes out names only values that [`super::render`] provides, and a value that may be empty stands
 //! inside its own `{{#if}}`; so rendering cannot print a blank. All problems are reported, not the first.
 
 use super::markdown;
-use super::nearest::offer;
 use super::scan::{Path, Piece, What, scan};
 use crate::model::incident::IncidentText;
+use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -315,7 +315,12 @@ impl Resolver<'_> {
         known.extend(self.known.text_keys.iter().map(|k| format!("text.{k}")));
         known.push("extra.NAME".to_owned());
         let name = path.dotted();
-        self.problem("missing-value", &name, line, &format!("`{name}` is not a known value; {}", offer(&name, &known)));
+        self.problem(
+            "missing-value",
+            &name,
+            line,
+            &format!("`{name}` is not a known value{}", suggestion(&name, &known)),
+        );
     }
 
     /// Puts in a text of the incident file. A required text that is missing is reported once, for the language.

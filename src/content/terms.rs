@@ -1,7 +1,7 @@
 //! What a set says about itself (`template.toml`) and how a language prints dates, lists and kinds of data (`terms.toml`).
 
-use super::nearest::offer;
 use crate::model::incident::Zoned;
+use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -72,7 +72,7 @@ impl Terms {
             [("pattern", &terms.date.pattern, &DATE_PARTS[..]), ("range", &terms.date.range, &["from", "until"][..])]
         {
             for part in placeholders(text).filter(|p| !known.contains(p)) {
-                let message = format!("{file}: [date] {key} has the unknown `{{{part}}}`; {}", offer(part, known));
+                let message = format!("{file}: [date] {key} has the unknown `{{{part}}}`{}", suggestion(part, known));
                 problems.push(Problem::new("bad-template-set", key, message));
             }
         }
@@ -151,7 +151,7 @@ fn parse<T: DeserializeOwned>(file: &str, text: &str, known: &[(&str, &[&str])])
         let inner = if name.is_empty() { Some(&table) } else { table.get(*name).and_then(toml::Value::as_table) };
         for key in inner.into_iter().flat_map(toml::Table::keys).filter(|k| !keys.contains(&k.as_str())) {
             let place = if name.is_empty() { String::new() } else { format!("[{name}] ") };
-            let message = format!("{file}: {place}`{key}` is not a known key; {}", offer(key, keys));
+            let message = format!("{file}: {place}`{key}` is not a known key{}", suggestion(key, *keys));
             problems.push(Problem::new("unknown-key", key, message));
         }
     }

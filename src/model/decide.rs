@@ -46,7 +46,7 @@ pub struct Decision {
     pub standing: Standing,
 }
 
-/// Applies design sections 4 and 5 to one ended attempt.
+/// Applies the policy to one ended attempt; `docs/architecture.md` has it as a table.
 ///
 /// `now` is when the outcome was recorded. Waits are exponential with full jitter over the upper half, honour a
 /// provider's Retry-After up to `give_up_after`, and stop there: then the notice has failed with the class of its

@@ -41,7 +41,7 @@ impl NoticeId {
     }
 }
 
-/// The states of design section 4.
+/// Where a notice can stand; `docs/architecture.md` says who acts next in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoticeState {
     Queued,

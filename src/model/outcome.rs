@@ -2,7 +2,7 @@
 
 use super::time::Micros;
 
-/// The outcome classes of design section 5, the same for live replies, bounces and webhooks.
+/// The classes that every outcome is sorted into, whatever channel and provider it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// The provider took it.

@@ -4,10 +4,11 @@ use super::call_sheet::CallSheet;
 use super::catalogue::Catalogue;
 use super::http::Http;
 use super::sandbox::Sandbox;
-use super::settings::{Settings, did_you_mean};
+use super::settings::Settings;
 use super::smtp::Smtp;
 use super::{Abilities, Gate, NATIVE, Outgoing};
 use crate::model::channel::Channel;
+use crate::model::nearest::suggestion;
 use crate::model::outcome::Outcome;
 use crate::model::problem::Problem;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ impl Adapter {
 }
 
 fn unknown(route: &str, name: &str, catalogue: &Catalogue) -> Problem {
-    let hint = did_you_mean(name, catalogue.names().chain(NATIVE));
+    let hint = suggestion(name, catalogue.names().chain(NATIVE));
     Problem::new("unknown-provider", "provider", format!("route `{route}`: no provider is called `{name}`{hint}"))
 }
 

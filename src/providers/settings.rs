@@ -4,6 +4,7 @@
 //! secret. An adapter declares what it takes, and [`Settings::declared`] gives back typed values or every problem at
 //! once. Values never appear in `Debug`, problems name the key and the route only.
 
+use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -239,24 +240,8 @@ impl Settings {
 
 fn unknown_key(key: &str, declarations: &[SettingDecl], route: &str) -> Problem {
     let names = declarations.iter().map(|d| d.name.as_str());
-    let message = format!("route `{route}`: no setting is called `{key}`{}", did_you_mean(key, names));
+    let message = format!("route `{route}`: no setting is called `{key}`{}", suggestion(key, names));
     Problem::new("unknown-setting", key, message)
-}
-
-/// `; did you mean …?` where one name is near, else the list of names.
-pub fn did_you_mean<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    let near = names
-        .iter()
-        .map(|name| (strsim::jaro_winkler(given, name), *name))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((_, name)) => format!("; did you mean `{name}`?"),
-        None if names.is_empty() => "; there are none".to_owned(),
-        None => format!("; there are: {}", names.join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -9,30 +9,37 @@ use crate::model::time::Micros;
 use std::collections::BTreeSet;
 
 impl Tx<'_> {
-    /// Queues again up to `limit` notices that failed with this class (or are held as unknown); how many.
+    /// Queues again up to `limit` notices after this one that failed with this class (or are held as unknown); which.
+    /// Whoever was told another way meanwhile is left alone.
     pub async fn requeue(
         &mut self,
         campaign: i64,
         class: Class,
+        after: NoticeId,
         now: Micros,
         limit: usize,
-    ) -> Result<usize, StoreError> {
-        let sql = if class == Class::Unknown {
-            "select id, state from notice
-             where campaign = $1 and state in ('failed', 'unknown') and state = 'unknown' and due_at is null and $2 = 'unknown' limit $3"
+    ) -> Result<Vec<NoticeId>, StoreError> {
+        let ended = if class == Class::Unknown {
+            "n.state = 'unknown' and n.reason is null and n.due_at is null and $2 = 'unknown'"
         } else {
-            "select id, state from notice where campaign = $1 and state in ('failed', 'unknown')
-               and state = 'failed' and reason = $2 limit $3"
+            "n.state = 'failed' and n.reason = $2"
         };
-        let found: Vec<(i64, String)> = sqlx::query_as(sql)
+        let sql = format!(
+            "select n.id, n.state from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
+             where n.campaign = $1 and n.state in ('failed', 'unknown') and {ended} and n.id > $3
+               and p.standing in ('in_flight', 'needs_human', 'unreachable')
+             order by n.id limit $4"
+        );
+        let found: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
             .bind(class.as_str())
+            .bind(after.0)
             .bind(limit as i64)
             .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
         if found.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
         sqlx::query(
@@ -52,7 +59,7 @@ impl Tx<'_> {
         let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
         changes.extend(self.stand(campaign, &persons, "in_flight", &["needs_human", "unreachable"]).await?);
         self.tally(campaign, summed(changes)).await?;
-        Ok(found.len())
+        Ok(found.into_iter().map(|(id, _)| NoticeId(id)).collect())
     }
 
     /// Cancels up to `limit` notices that wait; how many. Their persons are excluded, on the ground of the
@@ -67,10 +74,27 @@ impl Tx<'_> {
         .fetch_all(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
-        let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
+        self.cancel(campaign, found, now).await
+    }
+
+    /// Calls off up to `limit` calls that lie on a sheet and were not made; how many. As [`Tx::cancel_waiting`].
+    pub async fn cancel_open_calls(&mut self, campaign: i64, now: Micros, limit: usize) -> Result<usize, StoreError> {
+        let sql = format!("select n.id, n.state from notice n where n.campaign = $1 and {OPEN_CALL} limit $2");
+        let found: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(limit as i64)
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        self.cancel(campaign, found, now).await
+    }
+
+    /// Cancels these notices, given with the state they are in; how many.
+    async fn cancel(&mut self, campaign: i64, found: Vec<(i64, String)>, now: Micros) -> Result<usize, StoreError> {
         if found.is_empty() {
             return Ok(0);
         }
+        let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
         sqlx::query(
             "update notice set state = 'cancelled', due_at = null, changed_at = $2
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
@@ -94,52 +118,22 @@ impl Tx<'_> {
         Ok(found.len())
     }
 
-    /// Calls off up to `limit` calls that lie on a sheet and were not made; how many. As [`Tx::cancel_waiting`].
-    pub async fn cancel_open_calls(&mut self, campaign: i64, now: Micros, limit: usize) -> Result<usize, StoreError> {
-        let sql = format!("select n.id from notice n where n.campaign = $1 and {OPEN_CALL} limit $2");
-        let found: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+    /// Those of the persons whom a notice has reached; a call that still lies on a sheet has reached nobody.
+    async fn told(&mut self, campaign: i64, persons: &BTreeSet<i64>) -> Result<BTreeSet<i64>, StoreError> {
+        let rows: Vec<serde_json::Value> = persons.iter().map(|no| serde_json::json!([no])).collect();
+        let sql = format!(
+            "select cast(j.value ->> 0 as bigint) from json_each($2) as j
+             where exists (select 1 from notice n where n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+                           and n.id >= cast(j.value ->> 0 as bigint) * 4096
+                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
+                           and n.state in ('accepted', 'delivered', 'acknowledged') and not {OPEN_CALL})"
+        );
+        let told: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
-            .bind(limit as i64)
+            .bind(json(&rows))
             .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        if found.is_empty() {
-            return Ok(0);
-        }
-        let ids: Vec<serde_json::Value> = found.iter().map(|id| serde_json::json!([id])).collect();
-        sqlx::query(
-            "update notice set state = 'cancelled', changed_at = $2
-             from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
-               and notice.id = cast(j.value ->> 0 as bigint)",
-        )
-        .bind(campaign)
-        .bind(now)
-        .bind(json(&ids))
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
-        let n = found.len() as i64;
-        let mut changes = vec![("notice".into(), "accepted".into(), -n), ("notice".into(), "cancelled".into(), n)];
-        let persons: BTreeSet<i64> = found.iter().map(|id| NoticeId(*id).person()).collect();
-        changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
-        self.tally(campaign, summed(changes)).await?;
-        Ok(found.len())
-    }
-
-    /// Those of the persons whom a notice has reached.
-    async fn told(&mut self, campaign: i64, persons: &BTreeSet<i64>) -> Result<BTreeSet<i64>, StoreError> {
-        let rows: Vec<serde_json::Value> = persons.iter().map(|no| serde_json::json!([no])).collect();
-        let told: Vec<i64> = sqlx::query_scalar(
-            "select cast(j.value ->> 0 as bigint) from json_each($2) as j
-             where exists (select 1 from notice n where n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and n.id >= cast(j.value ->> 0 as bigint) * 4096
-                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
-                           and n.state in ('accepted', 'delivered', 'acknowledged'))",
-        )
-        .bind(campaign)
-        .bind(json(&rows))
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
         Ok(told.into_iter().collect())
     }
 

@@ -29,6 +29,15 @@ pub struct CallNotice {
 }
 
 impl Store {
+    /// How many calls are on a sheet and open, counted up to `most`.
+    pub async fn count_open_calls(&self, campaign: i64, most: i64) -> Result<i64, StoreError> {
+        let sql = format!(
+            "select count(*) from (select 1 from notice n where n.campaign = $1 and {OPEN_CALL} limit $2) as open_call"
+        );
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(campaign).bind(most);
+        query.fetch_one(&self.readers).await.map_err(|e| self.fail(e))
+    }
+
     /// Up to `limit` calls after this notice that are on a sheet and open, each with the number of calls made.
     pub async fn open_calls(
         &self,

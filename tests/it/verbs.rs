@@ -289,6 +289,8 @@ fn calls_are_owed_until_a_caller_says_how_they_ended() {
     let place = Place::started(PHONE, CALLED);
     assert_eq!(place.sum(), "5=0+5+0+0+0", "a call on a sheet tells nobody");
     assert_eq!(place.json("campaign status ID --json")["state"], "running");
+    let told = place.ok("campaign status ID");
+    assert!(told.contains("5 calls are to be made: `forewarn campaign calls"), "{told}");
     assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 5);
     fill(
         &place,
@@ -361,6 +363,7 @@ fn calls_are_owed_until_a_caller_says_how_they_ended() {
 
     place.ok("campaign cancel ID --reason over");
     assert_eq!(place.sum(), "5=1+0+2+0+2", "calls that were not made never will be");
+    assert!(!place.ok("campaign status ID").contains("calls are to be made"));
     assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 0);
 }
 
@@ -392,4 +395,16 @@ fn a_wrong_number_goes_on_up_the_ladder_and_being_told_ends_it() {
         assert_eq!(place.json("campaign calls ID --import bad.csv --json")["problems"][0]["code"], code);
     }
     assert_eq!(place.run("campaign calls ID --import nowhere.csv").status.code(), Some(2));
+}
+
+#[test]
+fn a_cancelled_campaign_excludes_nobody_who_was_told_and_a_call_not_made_tells_nobody() {
+    let ladder = r#"{ channel = "email" }, { channel = "phone", when = "always", after = "0s" }"#;
+    let list = "ref,name,email,phone\nA-1,Ada,ada@example.org,+1 202 555 0101\nA-2,Bea,,+1 202 555 0102\n";
+    let place = Place::started(ladder, list);
+    place.ok("worker --once");
+    assert_eq!(place.json("campaign calls ID --export sheets --json")["calls"], 2);
+    assert_eq!(place.sum(), "2=0+2+0+0+0", "Ada is told, and owed a call");
+    place.ok("campaign cancel ID --reason over");
+    assert_eq!(place.sum(), "2=1+0+0+0+1");
 }

@@ -4,12 +4,13 @@
 //! stands in the path, every rule can match something, the last rule matches everything and says `unknown`, and only
 //! a 2xx reply can say `accepted`.
 
-use super::super::settings::{SettingDecl, SettingKind, Settings, did_you_mean};
+use super::super::settings::{SettingDecl, SettingKind, Settings};
 use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
 use super::leaf::{Leaf, Name, Piece};
 use super::rule::{Place, Rule, Statuses};
 use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Field, Node};
 use crate::model::channel::Channel;
+use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
 use crate::model::problem::Problem;
 use crate::model::time::parse_duration;
@@ -104,7 +105,7 @@ fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
     let found = names.iter().filter_map(|name| match Channel::parse(name).filter(|c| carried.contains(c)) {
         Some(channel) => Some(channel),
         None => {
-            let hint = did_you_mean(name, carried.iter().map(|c| c.as_str()));
+            let hint = suggestion(name, carried.iter().map(|c| c.as_str()));
             findings.add("channels", format!("no definition can serve the channel `{name}`{hint}"));
             None
         }
@@ -175,7 +176,7 @@ impl Scope<'_> {
         if self.settings.iter().any(|d| d.name == name) {
             return Ok(name.to_owned());
         }
-        let hint = did_you_mean(name, self.settings.iter().map(|d| d.name.as_str()));
+        let hint = suggestion(name, self.settings.iter().map(|d| d.name.as_str()));
         Err(format!("the file declares no setting `{name}`{hint}"))
     }
 
@@ -396,7 +397,7 @@ fn outcome(name: &str) -> Result<Class, String> {
     let allowed = || Class::ALL.into_iter().filter(|class| *class != Class::NotSent);
     allowed()
         .find(|class| class.as_str() == name)
-        .ok_or_else(|| format!("no outcome is called `{name}`{}", did_you_mean(name, allowed().map(Class::as_str))))
+        .ok_or_else(|| format!("no outcome is called `{name}`{}", suggestion(name, allowed().map(Class::as_str))))
 }
 
 fn condition(pointer: &str, value: &toml::Value) -> Result<(String, Vec<serde_json::Value>), String> {

@@ -1,6 +1,7 @@
 //! What serde reads from a definition file. An unknown key is refused with the nearest valid one.
 
-use super::super::settings::{SettingKind, did_you_mean};
+use super::super::settings::SettingKind;
+use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -154,7 +155,7 @@ fn with_nearest(message: &str) -> (String, String) {
     let quoted: Vec<&str> = first.split('`').skip(1).step_by(2).collect();
     match (first.starts_with("unknown field") || first.starts_with("unknown variant"), quoted.split_first()) {
         (true, Some((given, known))) => {
-            (format!("there is no key or word `{given}` here"), did_you_mean(given, known.iter().copied()))
+            (format!("there is no key or word `{given}` here"), suggestion(given, known.iter().copied()))
         }
         _ => (first.to_owned(), String::new()),
     }

@@ -4,7 +4,7 @@
 //! file is loaded, so rendering cannot fail. There are no helpers, blocks or escapes; whoever writes the leaf into a
 //! query, a form or JSON does the encoding.
 
-use super::super::settings::did_you_mean;
+use crate::model::nearest::suggestion;
 use std::borrow::Cow;
 
 /// Everything a leaf may name beside `settings.…`.
@@ -133,13 +133,13 @@ fn parse_name(name: &str, settings: &[&str]) -> Result<Name, String> {
         if settings.contains(&setting) {
             return Ok(Name::Setting(setting.to_owned()));
         }
-        let hint = did_you_mean(setting, settings.iter().copied());
+        let hint = suggestion(setting, settings.iter().copied());
         return Err(format!("`{name}`: the file declares no setting `{setting}`{hint}"));
     }
     match NAMES.iter().find(|(known, _)| *known == name) {
         Some((_, found)) => Ok(found.clone()),
         None => {
-            let hint = did_you_mean(name, NAMES.iter().map(|(known, _)| *known));
+            let hint = suggestion(name, NAMES.iter().map(|(known, _)| *known));
             Err(format!("nothing is called `{name}`{hint}"))
         }
     }

@@ -10,7 +10,7 @@ use crate::support::app::{Act, TestApp, now, route};
 use forewarn::dispatch::{End, Until};
 use forewarn::model::channel::Channel;
 use forewarn::model::incident::OnUnknown;
-use forewarn::model::notice::NoticeState;
+use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::Class;
 use forewarn::model::person::Standing;
 use forewarn::model::time::{HOUR, SECOND};
@@ -62,13 +62,39 @@ async fn whoever_no_step_reached_needs_a_human_and_can_be_tried_again() {
     assert_eq!(app.standing(no, Standing::NeedsHuman).await, 30);
     for (class, standing) in [(Class::BadAddress, Standing::NeedsHuman), (Class::Accepted, Standing::Satisfied)] {
         let mut tx = app.store.begin().await.unwrap();
-        assert_eq!(tx.requeue(no, Class::BadAddress, now(), 1_000).await.unwrap(), 90);
+        assert_eq!(tx.requeue(no, Class::BadAddress, NoticeId(0), now(), 1_000).await.unwrap().len(), 90);
         tx.commit().await.unwrap();
         assert_eq!(app.standing(no, Standing::InFlight).await, 30);
         // Every next step is there already: none of them may count as a way on.
         app.run(&app.carrier(move |_| Act::Say(class)), Until::NothingDue).await.unwrap();
         assert_eq!(app.standing(no, standing).await, 30, "{}", class.as_str());
     }
+}
+
+#[tokio::test]
+async fn whoever_was_told_another_way_is_not_told_again_by_a_retry() {
+    let app = TestApp::new(three_routes()).await;
+    let no = app.campaign(40, &["ep"]).await;
+    // Every email fails; the text reaches the first 25 and the rest fail on every channel.
+    let carrier = app.carrier(|c| {
+        Act::Say(if c.route != "mail" && c.notice.person() <= 25 { Class::Accepted } else { Class::BadAddress })
+    });
+    app.run(&carrier, Until::Settled(no)).await.unwrap();
+    assert_eq!((app.standing(no, Standing::Satisfied).await, app.standing(no, Standing::NeedsHuman).await), (25, 15));
+    let mut queued = Vec::new();
+    loop {
+        let mut tx = app.store.begin().await.unwrap();
+        let after = queued.last().copied().unwrap_or(NoticeId(0));
+        let some = tx.requeue(no, Class::BadAddress, after, now(), 7).await.unwrap();
+        tx.commit().await.unwrap();
+        queued.extend(some.iter().copied());
+        if some.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(queued.len(), 15 * 3, "email, text and call of those whom nothing reached");
+    assert!(queued.iter().all(|n| n.person() > 25));
+    assert_eq!((app.standing(no, Standing::Satisfied).await, app.standing(no, Standing::InFlight).await), (25, 15));
 }
 
 #[tokio::test]
@@ -121,7 +147,7 @@ async fn an_unknown_email_is_sent_again_under_the_same_key_and_an_unknown_sms_is
     assert_eq!(app.state(no, NoticeState::Unknown).await, 2);
     assert!(carrier.carried.lock().unwrap().iter().all(|c| c.refusals == 0));
     let mut tx = app.store.begin().await.unwrap();
-    assert_eq!(tx.requeue(no, Class::Unknown, now(), 10).await.unwrap(), 2);
+    assert_eq!(tx.requeue(no, Class::Unknown, NoticeId(0), now(), 10).await.unwrap().len(), 2);
     tx.commit().await.unwrap();
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 20);
