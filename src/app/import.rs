@@ -141,7 +141,7 @@ pub(super) struct Files {
 
 /// Batches written in one transaction: the keyed hashes fall anywhere in their indexes, so a page that many rows of a
 /// transaction touch is written once instead of many times.
-const BATCHES_PER_COMMIT: usize = 5;
+const BATCHES_PER_COMMIT: usize = 10;
 
 /// How many problems a report lists; all are in the rejects file.
 const LISTED: usize = 100;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Rows that travel and are written together.
-const BATCH: usize = 4_000;
+const BATCH: usize = 2_000;
 /// Batches that may wait for the writer: what bounds the memory.
 pub(super) const WAITING: usize = 2;
 

@@ -21,7 +21,7 @@ pub mod status;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -83,6 +83,7 @@ impl Store {
             return Err(StoreError::Open { path: shown, why });
         }
         let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode=rwc", encoded(path)?)).map_err(fail)?;
+        let options = options.disable_statement_logging();
         try_to_write(&options).await.map_err(fail)?;
         let writer = pool(options.clone(), 1).await.map_err(fail)?;
         MIGRATIONS.run(&writer).await.map_err(|e| migration_failed(&shown, e))?;
