@@ -452,3 +452,17 @@ fn routes_that_are_not_right_are_told_with_the_list_and_missing_templates_refuse
     fs_err::write(place.path("config.toml"), format!("{CONFIG}[paths]\ntemplates = \"nope\"\n")).expect("written");
     assert_eq!(place.refused("check incident.toml"), "missing-template");
 }
+
+#[test]
+fn what_a_command_reads_is_never_written_over() {
+    let list = "ref,name,email\n1,Ann,ann@example.com\n2,Bob,bad\n";
+    let place = Place::new("{ channel = \"email\" }", list);
+    for name in ["list.csv", "./list.csv", "incident.toml", "config.toml", "master.key", "forewarn.db"] {
+        let before = fs_err::read(place.path(name)).expect("there");
+        assert_eq!(place.refused(&format!("check incident.toml --rows {name}")), "would-overwrite", "{name}");
+        assert_eq!(place.refused(&format!("check incident.toml --rejects {name}")), "would-overwrite", "{name}");
+        assert_eq!(fs_err::read(place.path(name)).expect("there"), before, "{name}");
+    }
+    assert_eq!(place.refused("check incident.toml --rejects x.csv --rows x.csv"), "would-overwrite");
+    place.ok("check incident.toml --rejects x.csv --rows y.jsonl");
+}
