@@ -312,8 +312,15 @@ fn explain(path: &str, error: sqlx::Error) -> StoreError {
     match code.map(|c| c & 0xff) {
         Some(5 | 6) => StoreError::Locked { path },
         Some(8) => StoreError::ReadOnly { path },
+        // Where nothing can be written SQLite fails before it comes to that: it cannot make the WAL.
+        Some(14) if Path::new(&path).is_file() && fs_err::OpenOptions::new().append(true).open(&path).is_err() => {
+            StoreError::ReadOnly { path }
+        }
         Some(13) => StoreError::Full { path },
-        Some(14) => StoreError::Open { path, why: "the file cannot be opened or created; look at its rights".into() },
+        Some(14) => StoreError::Open {
+            path,
+            why: "the file cannot be opened or created; look at its rights and those of its folder".into(),
+        },
         Some(26) => StoreError::Open { path, why: "the file is not an SQLite database".into() },
         _ => StoreError::Sql { path, source: error },
     }
