@@ -5,11 +5,13 @@
 use super::digests::{digests, ladder_digest, list_digest};
 use super::import::{Files, Into, Outputs, import, open};
 use super::{App, AppError};
+use crate::config::Database;
 use crate::content::{Sender, TemplateFiles, Texts};
 use crate::model::campaign::CampaignState;
 use crate::model::incident::{CampaignPlan, Incident};
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
+use crate::secrets::SecretRef;
 use crate::store::campaign::Campaign;
 use crate::vault::CampaignKeys;
 use rand::seq::IndexedRandom as _;
@@ -51,6 +53,7 @@ impl App {
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Created, AppError> {
         let prepared = self.prepare(incident_path, now)?;
+        self.spares_what_is_read(incident_path, &prepared.incident, outputs)?;
         // Every list must open before anything is written.
         for source in &prepared.incident.sources {
             open(source).await?;
@@ -61,6 +64,29 @@ impl App {
             None => self.create_new(prepared, by, outputs, now, progress).await,
             Some(campaign) => self.bring_up_to_date(campaign, prepared, by, outputs, now, progress).await,
         }
+    }
+
+    /// No file that the command is told to write is one that it reads: a list written over would be lost.
+    fn spares_what_is_read(&self, incident: &Path, read: &Incident, outputs: &Outputs<'_>) -> Result<(), AppError> {
+        let Database::Sqlite { file: database } = &self.config.database;
+        let mut taken = vec![incident.to_owned(), self.config.file.clone(), database.clone()];
+        taken.extend(read.sources.iter().map(|source| source.path.clone()));
+        if let SecretRef::File(key) = &self.config.master_key {
+            taken.push(key.clone());
+        }
+        let mut problems = Vec::new();
+        for (flag, path) in [("--rejects", outputs.rejects), ("--rows", outputs.rows)] {
+            let Some(path) = path else { continue };
+            if taken.iter().any(|other| same_file(path, other)) {
+                let message = format!(
+                    "{flag} names {}, which this command reads or writes already; give it another name",
+                    path.display()
+                );
+                problems.push(Problem::new("would-overwrite", flag, message));
+            }
+            taken.push(path.to_owned());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
     }
 
     fn prepare(&self, path: &Path, now: Micros) -> Result<Prepared, AppError> {
@@ -238,6 +264,12 @@ impl App {
         tx.commit().await?;
         Ok(voided)
     }
+}
+
+/// Whether two paths lead to one file, also over links or where it is not there yet.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| fs_err::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    matches!((whole(one), whole(other)), (Some(one), Some(other)) if one == other)
 }
 
 fn started_already(campaign: &Campaign, words_changed: bool) -> Problem {

@@ -81,16 +81,18 @@ impl App {
 
     /// Calls the campaign off: waiting notices are cancelled, what is on the wire ends and is recorded.
     pub async fn cancel(&self, id: &str, by: &str, reason: &str, now: Micros) -> Result<Campaign, AppError> {
-        let campaign = self.campaign(id).await?;
-        let from = [CampaignState::Draft, CampaignState::Approved, CampaignState::Running, CampaignState::Paused];
-        let campaign =
-            self.move_to(&campaign, &from, CampaignState::Cancelled, "cancelled", by, Some(reason), now).await?;
+        let mut campaign = self.campaign(id).await?;
+        // A cancellation that was interrupted is finished; the reason that was given first stands.
+        if campaign.state != CampaignState::Cancelled {
+            let from = [CampaignState::Draft, CampaignState::Approved, CampaignState::Running, CampaignState::Paused];
+            campaign =
+                self.move_to(&campaign, &from, CampaignState::Cancelled, "cancelled", by, Some(reason), now).await?;
+        }
         self.cancel_rest(&campaign, now).await?;
         Ok(campaign)
     }
 
-    /// Also finishes a cancellation that was interrupted.
-    pub async fn cancel_rest(&self, campaign: &Campaign, now: Micros) -> Result<(), AppError> {
+    async fn cancel_rest(&self, campaign: &Campaign, now: Micros) -> Result<(), AppError> {
         loop {
             let mut tx = self.store.begin().await?;
             let mut done = tx.cancel_waiting(campaign.no, now, CHUNK).await?;
@@ -217,6 +219,33 @@ fn standing<'a>(approvals: &'a [Approval], campaign: &'a Campaign) -> impl Itera
         .filter(|a| a.void_reason.is_none() && a.digests == campaign.digests && !same_name(&a.by, &campaign.created_by))
 }
 
+/// Whether two names may stand for the same person: neither case, width, spaces nor signs tell people apart.
 fn same_name(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
+    use unicode_normalization::UnicodeNormalization as _;
+    let plain =
+        |name: &str| -> String { name.nfkc().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase() };
+    let (one_plain, other_plain) = (plain(one), plain(other));
+    // Names without one letter or digit are compared as they are.
+    if one_plain.is_empty() && other_plain.is_empty() { one.trim() == other.trim() } else { one_plain == other_plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_name;
+
+    #[test]
+    fn another_way_to_write_a_name_is_no_other_person() {
+        for (one, other, same) in [
+            ("alice", "Alice", true),
+            ("alice", " ALICE ", true),
+            ("alice", "\u{ff21}lice", true),
+            ("alice", "al\u{200b}ice", true),
+            ("Anna Berg", "anna.berg", true),
+            ("alice", "bob", false),
+            ("李雷", "韩梅梅", false),
+            ("--", "!!", false),
+        ] {
+            assert_eq!(same_name(one, other), same, "{one} {other}");
+        }
+    }
 }

@@ -2,10 +2,14 @@
 
 use super::working::send;
 use super::{Context, Failure};
-use crate::app::App;
+use crate::app::status::Status;
+use crate::app::{App, AppError};
 use crate::dispatch::Until;
 use crate::model::campaign::CampaignState;
+use crate::model::channel::Channel;
+use crate::model::notice::NoticeState;
 use crate::model::person::Standing;
+use crate::store::{StoreError, WorkerLock};
 use clap::Args;
 use std::time::Duration;
 
@@ -30,8 +34,12 @@ pub(super) fn run(args: &StartArgs, context: &Context) -> Result<(), Failure> {
             Some(Ok(lock)) => {
                 send(context, &app, &lock, Until::Settled(campaign.no)).await?;
             }
-            // Somebody else sends: wait for them.
-            Some(Err(_)) => wait_until_settled(&app, &campaign.id, context).await?,
+            Some(Err(AppError::Store(StoreError::WorkerRuns { .. }))) => {
+                if let Some(lock) = wait_until_settled(&app, &campaign.id, context).await? {
+                    send(context, &app, &lock, Until::Settled(campaign.no)).await?;
+                }
+            }
+            Some(Err(error)) => return Err(error.into()),
             None => {}
         }
         let status = app.status(&campaign.id, context.now()).await?;
@@ -46,7 +54,8 @@ pub(super) fn run(args: &StartArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-async fn wait_until_settled(app: &App, id: &str, context: &Context) -> Result<(), Failure> {
+/// Waits while somebody else sends. If they leave before nothing is due any more, their lock is ours.
+async fn wait_until_settled(app: &App, id: &str, context: &Context) -> Result<Option<WorkerLock>, Failure> {
     context.printer.note("another worker sends on this database; waiting for it");
     let mut progress = context.printer.progress("persons settled", None);
     loop {
@@ -54,9 +63,27 @@ async fn wait_until_settled(app: &App, id: &str, context: &Context) -> Result<()
         let (total, open) = (status.sums.persons_total(), status.sums.person(Standing::InFlight));
         progress.set_total(total as u64);
         progress.set((total - open) as u64);
-        if open == 0 || status.campaign.state != CampaignState::Running {
-            return Ok(());
+        if open == 0 || status.campaign.state != CampaignState::Running || !work_is_left(app, &status).await? {
+            return Ok(None);
+        }
+        if let Ok(lock) = app.lock_for_worker() {
+            context.printer.note("the other worker has ended; sending from here");
+            return Ok(Some(lock));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// Whether a worker has anything to do, now or later. Whoever else is in flight waits for a call or a receipt.
+async fn work_is_left(app: &App, status: &Status) -> Result<bool, Failure> {
+    let campaign = &status.campaign;
+    if campaign.planned < campaign.last_person || status.sums.notice(NoticeState::Sending) > 0 {
+        return Ok(true);
+    }
+    for channel in Channel::ALL {
+        if app.store.next_due(campaign.no, channel).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -7,18 +7,22 @@ use crate::config::{self, Config};
 use crate::incident_file;
 use crate::model::incident::Incident;
 use crate::model::time::Micros;
+use crate::store::Store;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The surroundings of one command.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub printer: Printer,
     config_flag: Option<PathBuf>,
+    /// The databases that this command opened, to be closed at its end.
+    opened: Arc<Mutex<Vec<Store>>>,
 }
 
 impl Context {
     pub fn new(config_flag: Option<PathBuf>, printer: Printer) -> Context {
-        Context { printer, config_flag }
+        Context { printer, config_flag, opened: Arc::default() }
     }
 
     /// The configuration, checked.
@@ -39,7 +43,9 @@ impl Context {
 
     /// The installation that the configuration names, opened.
     pub async fn app(&self) -> Result<App, Failure> {
-        Ok(App::open(self.config()?).await?)
+        let app = App::open(self.config()?).await?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(app.store.clone());
+        Ok(app)
     }
 
     /// The name that the record keeps of whoever gave the command: the given one, else the user of this machine.
@@ -48,10 +54,18 @@ impl Context {
         given.map(str::to_owned).or_else(user).unwrap_or_else(|| "operator".to_owned())
     }
 
-    /// Runs asynchronous work to its end on a runtime of its own.
+    /// Runs asynchronous work to its end on a runtime of its own, and closes the databases it opened: the file is then
+    /// complete without its WAL, unless another process has it open.
     pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(work)
+        runtime.block_on(async {
+            let done = work.await;
+            let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+            for store in opened {
+                store.close().await;
+            }
+            done
+        })
     }
 
     /// The time of this machine; the only clock that verbs hand to the core.

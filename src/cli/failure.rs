@@ -138,18 +138,21 @@ impl From<AppError> for Failure {
         match error {
             AppError::Refused(problems) => Failure::Refused(problems),
             AppError::NoCampaign(_) => Failure::Usage(error.to_string()),
-            fault @ (AppError::Store(_)
-            | AppError::Vault(_)
-            | AppError::Io { .. }
-            | AppError::Reading(_)
-            | AppError::Rejects(_)) => Failure::Fault(fault.into()),
+            AppError::Store(error) => error.into(),
+            fault @ (AppError::Vault(_) | AppError::Io { .. } | AppError::Reading(_) | AppError::Rejects(_)) => {
+                Failure::Fault(fault.into())
+            }
         }
     }
 }
 
 impl From<StoreError> for Failure {
+    /// What the operator can put right is a refusal with its reason; the disk and the database itself are faults.
     fn from(error: StoreError) -> Failure {
-        Failure::Fault(error.into())
+        match error.code() {
+            Some(code) => Failure::Refused(vec![Problem::new(code, "database", error.to_string())]),
+            None => Failure::Fault(error.into()),
+        }
     }
 }
 
@@ -159,6 +162,9 @@ impl From<ReadTomlError> for Failure {
             ReadTomlError::Refused { problems, .. } => Failure::Refused(problems),
             ReadTomlError::Unreadable { path, source } if source.kind() == ErrorKind::NotFound => {
                 Failure::Usage(format!("there is no file {}", path.display()))
+            }
+            ReadTomlError::Unreadable { path, source } if source.kind() == ErrorKind::IsADirectory => {
+                Failure::Usage(format!("{} is a folder; name the file in it", path.display()))
             }
             unreadable @ ReadTomlError::Unreadable { .. } => Failure::Fault(unreadable.into()),
         }

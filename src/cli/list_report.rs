@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::output::Printer;
-use crate::app::App;
 use crate::app::create::Created;
+use crate::app::{App, AppError};
 use crate::model::problem::Problem;
 use crate::store::import::SourceSums;
 use crate::store::status::{SourceRow, Sums};
@@ -38,7 +38,8 @@ impl ListReport {
             .into_iter()
             .map(|(code, p)| json!({"row": p.row, "field": p.field, "code": code, "message": p.message}))
             .collect();
-        let warnings = created.warnings.clone();
+        let mut warnings = created.warnings.clone();
+        warnings.extend(unready_routes(app)?);
         Ok(ListReport { total, sums: app.store.sums(no).await?, sources, problems, warnings })
     }
 
@@ -95,6 +96,21 @@ impl ListReport {
         let of = |letter: &str| self.sums.by_contact.get(letter).copied().unwrap_or(0);
         [("email", of("e")), ("sms", of("p")), ("phone", of("p"))].map(|(c, n)| (c.to_owned(), n)).into()
     }
+}
+
+/// What is wrong with the routes: no obstacle to reading a list, but nothing can be approved before it is right.
+fn unready_routes(app: &App) -> Result<Vec<Problem>, Failure> {
+    let problems = match app.ready_routes() {
+        Ok(_) => return Ok(Vec::new()),
+        Err(AppError::Refused(problems)) => problems,
+        Err(error) => return Err(error.into()),
+    };
+    let named = |mut p: Problem| {
+        let route = p.route.as_ref().map(|route| format!("route {route}: ")).unwrap_or_default();
+        p.message = format!("{route}{}; correct it before the start (`forewarn doctor`)", p.message);
+        p
+    };
+    Ok(problems.into_iter().map(named).collect())
 }
 
 /// The sums with a name for what the list does not say.

@@ -37,6 +37,7 @@ fn route_of<'c>(config: &'c Config, name: &str) -> Result<&'c Route, Failure> {
     config.routes.iter().find(|r| r.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let names: Vec<&str> = config.routes.iter().map(|r| r.name.as_str()).collect();
         let hint = suggestion(name, names.iter().copied());
+        let hint = if names.is_empty() { "; it has none".to_owned() } else { hint };
         Failure::Usage(format!("{} has no route `{name}`{hint}", config.file.display()))
     })
 }

@@ -22,6 +22,8 @@ pub struct TemplateFiles(pub BTreeMap<String, String>);
 pub enum LoadError {
     #[error("there is no template set {name:?}{}; there are: {}", hint(.nearest), .known.join(", "))]
     UnknownSet { name: String, nearest: Option<String>, known: Vec<String> },
+    #[error("there is no folder {}; make it, or correct [paths] templates in the configuration", .path.display())]
+    NoFolder { path: PathBuf },
     #[error("cannot read template file {}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("template file {} is not UTF-8; save it as UTF-8", .path.display())]
@@ -55,7 +57,11 @@ impl TemplateFiles {
     pub fn sets(overlay: Option<&Path>) -> Result<Vec<String>, LoadError> {
         let mut names: Vec<String> =
             BUILT_IN.dirs().filter_map(|d| d.path().file_name()?.to_str().map(str::to_owned)).collect();
-        if let Some(dir) = overlay.filter(|d| d.is_dir()) {
+        if let Some(dir) = overlay {
+            // A folder that is not where it is looked for must not mean that other texts are sent in silence.
+            if !dir.is_dir() {
+                return Err(LoadError::NoFolder { path: dir.to_owned() });
+            }
             for (name, path) in entries(dir)? {
                 if path.is_dir() {
                     names.push(name);
@@ -157,6 +163,9 @@ mod tests {
 
         let error = TemplateFiles::load("short-notise", Some(dir.path())).unwrap_err().to_string();
         assert!(error.contains("did you mean \"short-notice\"?"), "{error}");
+
+        let error = TemplateFiles::load("breach-notice", Some(&dir.path().join("nope"))).unwrap_err().to_string();
+        assert!(error.contains("there is no folder"), "{error}");
 
         fs_err::write(set.join("en/sms.hbs"), [0xff, 0xfe]).unwrap();
         let error = TemplateFiles::load("short-notice", Some(dir.path())).unwrap_err().to_string();

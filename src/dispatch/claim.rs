@@ -110,6 +110,14 @@ impl Route {
         }
     }
 
+    /// Whether it can be used now or after a short rest.
+    pub(super) fn usable_within(&self, now: Micros, rest: Micros) -> bool {
+        match self.breaker.leave(now) {
+            Leave::Rest { until } => until <= now + rest,
+            Leave::Free | Leave::Probe => self.usable(now),
+        }
+    }
+
     pub(super) fn usable(&self, now: Micros) -> bool {
         match self.breaker.leave(now) {
             Leave::Free => true,

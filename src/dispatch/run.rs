@@ -25,6 +25,11 @@ const LINGER: Duration = Duration::from_millis(4);
 /// Longest sleep when nothing is due.
 const NAP: Duration = Duration::from_millis(500);
 
+/// Longest pause between two tries of a service whose database does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A run that ends by itself stays for a route that rests no longer than this.
+const SHORT_REST: Micros = 5 * SECOND;
+
 /// When the loop ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -91,18 +96,24 @@ impl<C: Carrier> Dispatcher<C> {
 
     /// Sends until the end that `until` names.
     pub async fn run(&mut self, until: Until) -> Result<End, StoreError> {
+        let mut pause = NAP;
         loop {
             if *self.stop.borrow_and_update() {
                 return self.drain().await;
             }
             match self.step(&until).await {
                 Ok(true) => return Ok(End::Done),
-                Ok(false) => {}
-                Err(error) if self.in_flight() == 0 => return Err(error),
+                Ok(false) => pause = NAP,
+                Err(error) if self.in_flight() == 0 && until != Until::Stopped => return Err(error),
                 Err(error) => {
-                    // Outcomes are still to come and must be recorded: wait for the database, do not leave.
+                    // Outcomes are still to come and must be recorded, or this is a service: wait for the database.
                     tracing::error!(error = %chain(&error), "the database does not answer; trying again");
-                    tokio::time::sleep(NAP).await;
+                    let longest = if self.in_flight() == 0 { LONGEST_PAUSE } else { NAP };
+                    tokio::select! {
+                        () = tokio::time::sleep(pause.min(longest)) => {}
+                        () = asked_to_stop(&mut self.stop) => {}
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
@@ -239,7 +250,8 @@ impl<C: Carrier> Dispatcher<C> {
             Until::NothingDue => {
                 for live in self.live.values().filter(|l| l.running) {
                     for channel in Channel::ALL {
-                        let usable = self.routes.iter().any(|r| r.plan.channel == channel && r.usable(now));
+                        let usable =
+                            self.routes.iter().any(|r| r.plan.channel == channel && r.usable_within(now, SHORT_REST));
                         let due = self.store.next_due(live.no, channel).await?;
                         if usable && due.is_some_and(|at| at <= now + SECOND) {
                             return Ok(false);

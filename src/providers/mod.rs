@@ -109,6 +109,10 @@ impl Gate {
     pub async fn open(&self) -> Result<(), Shut> {
         if let Some((slot, tolerance)) = self.slot {
             tokio::time::sleep_until(slot).await;
+            // Asked before the pace as well: a send that is too late must not use up the place of the next one.
+            if slot.elapsed() > tolerance {
+                return Err(Shut::SlotMissed);
+            }
             if let Some(pace) = &self.pace {
                 pace.until_ready().await;
             }

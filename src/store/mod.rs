@@ -57,6 +57,21 @@ pub enum StoreError {
     Unreadable { path: String, what: String },
 }
 
+impl StoreError {
+    /// The code of what the operator can put right; `None` for a fault of the disk or of the database itself.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            StoreError::Open { .. } => Some("database-unusable"),
+            StoreError::Locked { .. } => Some("database-locked"),
+            StoreError::ReadOnly { .. } => Some("database-read-only"),
+            StoreError::Newer { .. } => Some("database-newer"),
+            StoreError::WrongKey { .. } => Some("wrong-key"),
+            StoreError::WorkerRuns { .. } => Some("worker-runs"),
+            StoreError::Full { .. } | StoreError::Sql { .. } | StoreError::Unreadable { .. } => None,
+        }
+    }
+}
+
 /// An open database.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -285,15 +300,28 @@ fn restrict(path: &Path) {
     }
 }
 
+/// SQLITE_IOERR_SHMSIZE: what a full disk looks like to somebody who opens the database.
+const SHARED_MEMORY_HAS_NO_ROOM: i32 = 4874;
+
 fn explain(path: &str, error: sqlx::Error) -> StoreError {
     let path = path.to_owned();
     let code = error.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<i32>().ok());
     // SQLite's primary result codes: 5 busy, 6 locked, 8 read-only, 13 full, 14 cannot open, 26 not a database.
+    if code == Some(SHARED_MEMORY_HAS_NO_ROOM) {
+        return StoreError::Full { path };
+    }
     match code.map(|c| c & 0xff) {
         Some(5 | 6) => StoreError::Locked { path },
         Some(8) => StoreError::ReadOnly { path },
+        // Where nothing can be written SQLite fails before it comes to that: it cannot make the WAL.
+        Some(14) if Path::new(&path).is_file() && fs_err::OpenOptions::new().append(true).open(&path).is_err() => {
+            StoreError::ReadOnly { path }
+        }
         Some(13) => StoreError::Full { path },
-        Some(14) => StoreError::Open { path, why: "the file cannot be opened or created; look at its rights".into() },
+        Some(14) => StoreError::Open {
+            path,
+            why: "the file cannot be opened or created; look at its rights and those of its folder".into(),
+        },
         Some(26) => StoreError::Open { path, why: "the file is not an SQLite database".into() },
         _ => StoreError::Sql { path, source: error },
     }

@@ -162,7 +162,8 @@ impl Store {
     pub async fn failures(&self, campaign: i64) -> Result<Vec<(String, String, i64)>, StoreError> {
         sqlx::query_as(
             "select state, coalesce(reason, ''), count(*) from notice
-             where campaign = $1 and state in ('failed', 'unknown') group by 1, 2 order by 1, 2",
+             where campaign = $1 and (state = 'failed' or (state = 'unknown' and due_at is null))
+             group by 1, 2 order by 1, 2",
         )
         .bind(campaign)
         .fetch_all(&self.readers)

@@ -153,5 +153,5 @@ fn files_that_are_wrong_or_absent_fail_as_promised() {
     assert!(matches!(context.config(), Err(Failure::Refused(problems)) if problems.len() == 5));
     assert!(matches!(context.incident(&path), Err(Failure::Refused(_))));
     let folder = Context::new(Some(dir.path().to_path_buf()), Printer::new(false));
-    assert!(matches!(folder.config(), Err(Failure::Fault(_))));
+    assert!(matches!(folder.config(), Err(Failure::Usage(_))));
 }

@@ -408,3 +408,76 @@ fn a_cancelled_campaign_excludes_nobody_who_was_told_and_a_call_not_made_tells_n
     place.ok("campaign cancel ID --reason over");
     assert_eq!(place.sum(), "2=1+0+0+0+1");
 }
+
+#[tokio::test]
+async fn what_the_operator_can_put_right_is_refused_with_its_reason() {
+    let place = Place::new("{ channel = \"email\" }", "ref,name,email\n1,Ann,ann@example.com\n");
+    assert!(!place.path("forewarn.db-wal").exists(), "a command leaves the file whole behind it");
+    let store = forewarn::store::Store::open(&place.path("forewarn.db")).await.expect("opened");
+    let lock = store.lock_for_worker().expect("the lock");
+    assert_eq!(place.refused("worker --once"), "worker-runs");
+    drop(lock);
+    store.close().await;
+    let key = fs_err::read(place.path("master.key")).expect("the key");
+    fs_err::remove_file(place.path("master.key")).expect("removed");
+    assert_eq!(place.refused("campaign list"), "master-key");
+    fs_err::create_dir(place.path("other")).expect("a folder");
+    place.ok("init --dir other");
+    fs_err::copy(place.path("other/master.key"), place.path("master.key")).expect("copied");
+    assert_eq!(place.refused("campaign list"), "wrong-key");
+    fs_err::write(place.path("master.key"), key).expect("written");
+    place.ok("campaign list");
+    fs_err::write(place.path("forewarn.db"), [7u8; 5000]).expect("written");
+    assert_eq!(place.refused("campaign list"), "database-unusable");
+    assert_eq!(place.run("check other").status.code(), Some(2), "a folder is no incident file");
+}
+
+#[test]
+fn a_cancellation_can_be_given_again_and_finishes_what_was_interrupted() {
+    let place = Place::new("{ channel = \"email\" }", "ref,name,email\n1,Ann,ann@example.com\n");
+    for _ in 0..2 {
+        let done = place.json("campaign cancel ID --reason over --json");
+        assert_eq!((&done["state"], &done["reason"]), (&"cancelled".into(), &"over".into()));
+        assert_eq!(place.sum(), "1=0+0+0+0+1");
+    }
+    assert_eq!(place.refused("campaign pause ID --reason x"), "wrong-state");
+}
+
+#[tokio::test]
+async fn waiting_for_another_worker_ends_when_only_calls_are_left() {
+    let place = Place::started("{ channel = \"phone\" }", "ref,name,phone\n1,Ann,+4915112345678\n");
+    assert_eq!(place.sum(), "1=0+1+0+0+0");
+    let store = forewarn::store::Store::open(&place.path("forewarn.db")).await.expect("opened");
+    let lock = store.lock_for_worker().expect("the lock");
+    let began = std::time::Instant::now();
+    place.ok("campaign start ID --wait");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    drop(lock);
+    store.close().await;
+}
+
+#[test]
+fn routes_that_are_not_right_are_told_with_the_list_and_missing_templates_refuse_it() {
+    let place = Place::new("{ channel = \"email\" }", "ref,name,email\n1,Ann,ann@example.com\n");
+    fs_err::write(place.path("config.toml"), CONFIG.replacen("{ dir", "{ dirr", 1)).expect("written");
+    let told = place.json("check incident.toml --json");
+    let warned = told["warnings"].as_array().expect("warnings").iter().any(|w| w["code"] == "unknown-setting");
+    assert!(warned, "{told}");
+    assert_eq!(place.refused("campaign approve ID --by bob"), "unknown-setting");
+    fs_err::write(place.path("config.toml"), format!("{CONFIG}[paths]\ntemplates = \"nope\"\n")).expect("written");
+    assert_eq!(place.refused("check incident.toml"), "missing-template");
+}
+
+#[test]
+fn what_a_command_reads_is_never_written_over() {
+    let list = "ref,name,email\n1,Ann,ann@example.com\n2,Bob,bad\n";
+    let place = Place::new("{ channel = \"email\" }", list);
+    for name in ["list.csv", "./list.csv", "incident.toml", "config.toml", "master.key", "forewarn.db"] {
+        let before = fs_err::read(place.path(name)).expect("there");
+        assert_eq!(place.refused(&format!("check incident.toml --rows {name}")), "would-overwrite", "{name}");
+        assert_eq!(place.refused(&format!("check incident.toml --rejects {name}")), "would-overwrite", "{name}");
+        assert_eq!(fs_err::read(place.path(name)).expect("there"), before, "{name}");
+    }
+    assert_eq!(place.refused("check incident.toml --rejects x.csv --rows x.csv"), "would-overwrite");
+    place.ok("check incident.toml --rejects x.csv --rows y.jsonl");
+}

@@ -2,7 +2,7 @@
 
 use super::three_routes;
 use crate::support::app::{Act, TestApp, now, route};
-use forewarn::dispatch::{Dispatcher, Until};
+use forewarn::dispatch::{Dispatcher, End, Until};
 use forewarn::model::campaign::CampaignState;
 use forewarn::model::channel::Channel;
 use forewarn::model::notice::NoticeState;
@@ -163,8 +163,10 @@ async fn a_full_disk_is_named_and_nothing_is_lost_once_there_is_room() {
     let no = app.campaign(1_500, &["e"]).await;
     fill(&ballast);
     let refused = app.run(&carrier, Until::Settled(no)).await;
+    let opened = Store::open(&app.path).await.map(|_| ());
     fs_err::remove_file(&ballast).unwrap();
     assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
+    assert!(!matches!(opened, Err(StoreError::Sql { .. })), "{opened:?}");
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 1_500);
     app.check().await;
@@ -181,7 +183,7 @@ async fn a_database_that_can_only_be_read_is_named() {
     app.store.close().await;
     assert!(disk.run("mount", &["-o", "remount,ro"]));
     let refused = Store::open(&path).await;
-    assert!(matches!(refused, Err(StoreError::ReadOnly { .. } | StoreError::Open { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -202,4 +204,40 @@ async fn a_dispatcher_that_is_dropped_sends_nothing_more() {
     app.run(&app.carrier(|_| Act::Say(Class::Accepted)), Until::Settled(no)).await.unwrap();
     assert_eq!(app.classes(no).await["unknown"] as i64, hanging);
     assert!(now() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_outlives_a_database_that_does_not_answer_for_a_while() {
+    let app = TestApp::new(three_routes()).await;
+    let no = app.campaign(20, &["e"]).await;
+    let carrier = app.carrier(|_| Act::Say(Class::Accepted));
+    let (stop, stopped) = watch::channel(false);
+    // Too long for SQLite's own patience, and nothing is on the wire.
+    let store = Store::open(&app.path).await.unwrap();
+    let held = app.store.begin().await.unwrap();
+    let service = tokio::spawn({
+        let (carrier, routes) = (carrier.clone(), app.routes.clone());
+        async move { Dispatcher::new(store, carrier, routes, stopped, now).run(Until::Stopped).await }
+    });
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    drop(held);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while app.standing(no, Standing::Satisfied).await < 20 && std::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.standing(no, Standing::Satisfied).await, 20);
+    stop.send(true).unwrap();
+    assert_eq!(service.await.unwrap().unwrap(), End::Stopped);
+}
+
+#[tokio::test]
+async fn a_run_until_nothing_is_due_stays_for_a_route_that_rests_a_moment() {
+    let app = TestApp::new(vec![route("mail", Channel::Email)]).await;
+    let no = app.campaign(3, &["e"]).await;
+    let first = AtomicBool::new(true);
+    let carrier = app.carrier(move |_| {
+        Act::Say(if first.swap(false, Ordering::SeqCst) { Class::Throttled } else { Class::Accepted })
+    });
+    app.run(&carrier, Until::NothingDue).await.unwrap();
+    assert_eq!(app.standing(no, Standing::Satisfied).await, 3);
 }
