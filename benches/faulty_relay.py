@@ -10,7 +10,8 @@ on but before the reply: in the last case it arrived, and the sender cannot know
 
 A message counts as delivered when the server behind has said 250 to it (without --next: when it is here whole). The
 record has a line for each recipient refused, connection dropped and message delivered; times are this process's
-monotonic clock, at MAIL and at the final dot. It is written before the sender can know.
+monotonic clock, at MAIL and at the final dot. It is written before the sender can know. Replies repeat the address, as
+those of many relays do.
 """
 
 import argparse
@@ -74,11 +75,11 @@ class Relay:
         """What RCPT is answered."""
         share = int.from_bytes(hashlib.sha256(address.encode()).digest()[:4], "big") / 2**32
         if share < self.args.refuse / 2:
-            return b"550 5.1.1 no such mailbox\r\n"
+            return f"550 5.1.1 <{address}>: no such mailbox, {address.upper()}\r\n".encode()
         self.tries[address] = self.tries.get(address, 0) + 1
         if share < self.args.refuse and self.tries[address] <= 2:
-            return b"450 4.2.0 try again later\r\n"
-        return b"250 2.1.5 ok\r\n"
+            return f"450 4.2.0 <{address}>: try again later\r\n".encode()
+        return f"250 2.1.5 <{address}> ok\r\n".encode()
 
     def next_fault(self):
         """Where the connection of the next message is lost, by its number: spread evenly, and the same each run."""
@@ -165,7 +166,7 @@ class Relay:
             event="delivered", address=recipient[1:-1].decode(), notice=notice, octets=len(body) - 3, at=began, dot=ended
         )
         self.drop_if(fault == "dot-after", fault)
-        writer.write(b"250 2.0.0 taken\r\n")
+        writer.write(b"250 2.0.0 taken for " + recipient + b"\r\n")
         await writer.drain()
 
 
