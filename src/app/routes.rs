@@ -83,6 +83,6 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         idempotent: abilities.idempotent,
         reports_delivery: abilities.reports_delivery,
     };
-    let pace = limiter::distance(&plan.limits).and_then(pace);
+    let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })
 }

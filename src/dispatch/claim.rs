@@ -2,7 +2,7 @@
 
 use super::breaker::{Breaker, ENOUGH, Leave};
 use super::lane::Lane;
-use super::limiter::{Schedule, Window, margin};
+use super::limiter::{Schedule, Window, lateness};
 use super::live::Live;
 use super::share::{Offer, deal};
 use super::{Carrier, Job, RoutePlan};
@@ -235,7 +235,7 @@ async fn claim_for_route<C: Carrier>(
     let mut postponed = Vec::new();
     for mut notice in due {
         let at = schedule.as_ref().map_or(now, |s| s.next_slot(now, &plan.limits));
-        let mut late = schedule.as_ref().map(|_| margin(&plan.limits) / 2);
+        let mut late = schedule.as_ref().map(|_| lateness(&plan.limits));
         if let Some((domain, window)) = domain_limit(plan, carrier, live.no, &notice) {
             if !lanes.contains_key(domain) {
                 lanes.insert(domain, Lane::read(tx, &plan.name, domain, window).await?);

@@ -1,7 +1,7 @@
 //! A domain's own limit within a route. Its notices go out in its slots; the others are put off, each to a slot that is
 //! foreseen for it, so that a million of them are not looked at again and again.
 
-use super::limiter::{Schedule, Window, margin};
+use super::limiter::{Schedule, Window, lateness};
 use crate::model::time::Micros;
 use crate::store::{StoreError, Tx};
 
@@ -33,7 +33,7 @@ impl Lane {
 
     /// How late a slot may be used.
     pub(super) fn late(&self) -> Micros {
-        margin(&self.windows) / 2
+        lateness(&self.windows)
     }
 
     /// When a notice that found no slot at `at` is to be looked at again. One waits for the very next slot (`near` says

@@ -100,10 +100,18 @@ fn spacing(window: Window, margin: Micros) -> Micros {
     (window.per + margin) / rate + 1
 }
 
-/// The distance the paced window asks between two sends at least, for a worker to keep by itself.
-pub fn distance(windows: &[Window]) -> Option<std::time::Duration> {
-    let window = paced_window(windows)?;
-    u64::try_from(spacing(window, 0)).ok().map(std::time::Duration::from_micros)
+/// What a worker keeps by itself: the distance the paced window asks between two sends, and how many of them fit into
+/// the lateness that a slot allows and so may come together.
+pub fn distance(windows: &[Window]) -> Option<(std::time::Duration, std::num::NonZeroU32)> {
+    let distance = spacing(paced_window(windows)?, 0);
+    let bunch = u32::try_from(lateness(windows) / distance).unwrap_or(u32::MAX).max(1);
+    let distance = u64::try_from(distance).ok().map(std::time::Duration::from_micros)?;
+    Some((distance, std::num::NonZeroU32::new(bunch)?))
+}
+
+/// How late a slot may still be used: half the margin, the other half is for the way to the receiver.
+pub fn lateness(windows: &[Window]) -> Micros {
+    margin(windows) / 2
 }
 
 fn paced_window(windows: &[Window]) -> Option<Window> {

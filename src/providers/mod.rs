@@ -16,6 +16,7 @@ use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -59,9 +60,10 @@ pub struct Abilities {
 /// The distance this worker keeps between two sends of a route.
 pub type Pace = governor::DefaultDirectRateLimiter;
 
-/// A pace of one send per `distance`, without bursts; `None` for no distance.
-pub fn pace(distance: Duration) -> Option<Arc<Pace>> {
-    Some(Arc::new(Pace::direct(governor::Quota::with_period(distance)?)))
+/// A pace of one send per `distance` in the long run, of which up to `bunch` may come together: timers are coarser than
+/// the distances of a fast route, and a pace that forgave nothing would fall behind its slots for good.
+pub fn pace(distance: Duration, bunch: NonZeroU32) -> Option<Arc<Pace>> {
+    Some(Arc::new(Pace::direct(governor::Quota::with_period(distance)?.allow_burst(bunch))))
 }
 
 /// The last door before the wire. An adapter opens it immediately before the first byte that belongs to the
