@@ -1,7 +1,7 @@
 //! Intake against lists whose truth is known: what libphonenumber and email-validator say about every row.
 //!
-//! The lists lie outside the repository; `FOREWARN_SHARED` or `../shared` names the directory. Without them the test
-//! says so and checks nothing. Where a row repeats one whose e-mail stands behind a display name, the truth has no e-mail
+//! The lists lie outside the repository: in the directory that `FOREWARN_LISTS` names, or in the `data` of a directory
+//! beside the repository. Without them the test says so and checks nothing. Where a row repeats one whose e-mail stands behind a display name, the truth has no e-mail
 //! (its maker strips names only in rows of that kind) and intake has one: two rows of these lists. The rules themselves are tested beside the code.
 
 use forewarn::intake::{ListReader, Row, Verdict};
@@ -19,17 +19,21 @@ fn say(text: std::fmt::Arguments<'_>) {
     drop(writeln!(std::io::stderr(), "intake_truth: {text}"));
 }
 
-fn shared_data() -> Option<PathBuf> {
-    let given = std::env::var_os("FOREWARN_SHARED").map(PathBuf::from);
-    let directory = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared")).join("data");
-    directory.is_dir().then_some(directory)
+/// The directory with the lists and their truths.
+fn lists() -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("FOREWARN_LISTS") {
+        return Some(PathBuf::from(given));
+    }
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.read_dir().ok()?;
+    let mut found = beside.filter_map(|entry| Some(entry.ok()?.path().join("data")));
+    found.find(|data| data.join("messy.truth.jsonl").is_file())
 }
 
 #[test]
 fn emails_and_phones_are_judged_as_the_truth_has_them() {
-    let Some(directory) = shared_data() else {
+    let Some(directory) = lists() else {
         say(format_args!(
-            "NOT CHECKED: there is no ../shared/data; set FOREWARN_SHARED to the directory with the lists"
+            "NOT CHECKED: there are no lists beside the repository; set FOREWARN_LISTS to the directory with them"
         ));
         return;
     };
