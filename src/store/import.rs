@@ -88,20 +88,38 @@ impl Tx<'_> {
         for some in persons.chunks(ROWS_PER_STATEMENT) {
             let sql = format!(
                 "insert into person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing) values {}
-                 on conflict do nothing returning no",
+                 on conflict do nothing",
                 values(some.len(), 8, ", 'in_flight'")
             );
-            let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql));
+            let mut query = sqlx::query(AssertSqlSafe(sql));
             for p in some {
                 query = query.bind(campaign).bind(p.no).bind(source).bind(p.row as i64).bind(p.ref_hash.to_vec());
                 query = query.bind(p.reach.as_str()).bind(p.locale.as_str()).bind(p.country.as_str());
             }
-            added.extend(query.fetch_all(self.conn()).await.map_err(|e| self.fail(e))?);
+            let written = query.execute(self.conn()).await.map_err(|e| self.fail(e))?.rows_affected();
+            if written == some.len() as u64 {
+                added.extend(some.iter().map(|p| p.no));
+            } else {
+                // Only where somebody was there already: asking for every row's number costs more than writing it.
+                added.extend(self.numbers_written(campaign, some).await?);
+            }
         }
         let new: Vec<&NewPerson> = persons.iter().filter(|p| added.contains(&p.no)).collect();
         self.add_sealed(campaign, &new).await?;
         self.add_contacts(&new).await?;
         Ok(added)
+    }
+
+    /// Those of the persons whom the database has under these numbers.
+    async fn numbers_written(&mut self, campaign: i64, persons: &[NewPerson]) -> Result<Vec<i64>, StoreError> {
+        let numbers = || persons.iter().map(|p| p.no);
+        sqlx::query_scalar("select no from person where campaign = $1 and no >= $2 and no <= $3")
+            .bind(campaign)
+            .bind(numbers().min().unwrap_or_default())
+            .bind(numbers().max().unwrap_or_default())
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))
     }
 
     async fn add_sealed(&mut self, campaign: i64, persons: &[&NewPerson]) -> Result<(), StoreError> {
