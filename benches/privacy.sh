@@ -112,11 +112,11 @@ for kind, values in found.items():
 PY
 
 # seek KIND FILE…: how often a thing of that kind stands there. Case does not count; folded beforehand and by bytes, as
-# grep -i needs gigabytes for so many things.
+# grep -i needs gigabytes for so many things. A search that fails is no 0: it says so, and no check takes that for a number.
 seek() {
   local kind=$1
   shift
-  { cat "$@" | fold_case | LC_ALL=C grep -aoF -f <(fold_case <"$WORK/$kind") || true; } | wc -l
+  cat "$@" | fold_case | { LC_ALL=C grep -aoF -f <(fold_case <"$WORK/$kind") || [ $? -eq 1 ]; } | wc -l || echo "search failed"
 }
 
 fold_case() {
