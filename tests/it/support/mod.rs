@@ -6,6 +6,7 @@
 
 pub(crate) mod kannel;
 pub(crate) mod receiver;
+pub(crate) mod servers;
 pub(crate) mod sink;
 
 use std::io::Write;
