@@ -5,7 +5,7 @@
 use super::digests::{digests, ladder_digest, list_digest};
 use super::import::{Files, Into, Outputs, import, open};
 use super::{App, AppError};
-use crate::config::Database;
+use crate::config::{Database, DatabaseAddress};
 use crate::content::{Sender, TemplateFiles, Texts};
 use crate::model::campaign::CampaignState;
 use crate::model::incident::{CampaignPlan, Incident};
@@ -68,8 +68,12 @@ impl App {
 
     /// No file that the command is told to write is one that it reads: a list written over would be lost.
     fn spares_what_is_read(&self, incident: &Path, read: &Incident, outputs: &Outputs<'_>) -> Result<(), AppError> {
-        let Database::Sqlite { file: database } = &self.config.database;
-        let mut taken = vec![incident.to_owned(), self.config.file.clone(), database.clone()];
+        let mut taken = vec![incident.to_owned(), self.config.file.clone()];
+        match &self.config.database {
+            Database::Sqlite { file } => taken.push(file.clone()),
+            Database::Postgres { address: DatabaseAddress::Kept(SecretRef::File(file)) } => taken.push(file.clone()),
+            Database::Postgres { .. } => {}
+        }
         taken.extend(read.sources.iter().map(|source| source.path.clone()));
         if let SecretRef::File(key) = &self.config.master_key {
             taken.push(key.clone());
@@ -142,6 +146,7 @@ impl App {
         tx.insert_campaign(&campaign).await?;
         tx.add_note(no, now, by, "created", &campaign.title).await?;
         tx.commit().await?;
+        let _alone = self.store.lock_for_import(no).await?;
         self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
     }
 
@@ -170,6 +175,7 @@ impl App {
             return Err(started_already(&campaign, words_changed).into());
         }
         let keys = self.master.open_campaign_keys(campaign.no, &campaign.keys)?;
+        let _alone = self.store.lock_for_import(campaign.no).await?;
         let mut tx = self.store.begin().await?;
         if before_start && !list_is_in {
             tx.drop_list(campaign.no).await?;

@@ -1,5 +1,6 @@
 //! Where a campaign stands, as screens, scripts and people read it.
 
+use super::workers::worker_json;
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
 use crate::model::notice::NoticeState;
@@ -7,7 +8,9 @@ use crate::model::person::Standing;
 use crate::model::time::{Micros, SECOND, rfc3339};
 use crate::store::campaign::Campaign;
 use crate::store::import::SourceSums;
+use crate::store::route::RouteHealth;
 use crate::store::status::Sums;
+use crate::store::worker::WorkerRow;
 use serde_json::{Value, json};
 
 /// A worker that has said nothing for this long is not sending.
@@ -43,6 +46,8 @@ pub struct Status {
     pub failures: Vec<(String, String, i64)>,
     /// Calls that lie on sheets and were not made; beyond a thousand they are not counted.
     pub open_calls: i64,
+    /// The workers at work on this database.
+    pub workers: Vec<WorkerRow>,
 }
 
 impl App {
@@ -54,18 +59,7 @@ impl App {
             .config
             .routes
             .iter()
-            .map(|route| {
-                let known = health.iter().find(|h| h.name == route.name);
-                let fresh = known.filter(|h| now - h.changed_at < STALE);
-                RouteStatus {
-                    name: route.name.clone(),
-                    state: known.map_or("ok", |h| &h.state).to_owned(),
-                    reason: known.map_or("", |h| &h.reason).to_owned(),
-                    until: known.and_then(|h| h.until),
-                    sent: sums.sent.get(&route.name).copied().unwrap_or(0),
-                    per_second: fresh.map_or(0.0, |h| h.per_second),
-                }
-            })
+            .map(|route| route_status(&route.name, &health, sums.sent.get(&route.name).copied().unwrap_or(0), now))
             .collect();
         let mut list = SourceSums::default();
         for source in self.store.sources(campaign.no).await? {
@@ -78,7 +72,25 @@ impl App {
         let failures = self.store.failures(campaign.no).await?;
         let open_calls = self.store.count_open_calls(campaign.no, CALLS_COUNTED).await?;
         let eta = eta(&campaign, &sums, &routes, now);
-        Ok(Status { state: shown_state(&campaign, &sums), campaign, list, sums, routes, eta, failures, open_calls })
+        let workers = self.store.workers(0).await?;
+        let state = shown_state(&campaign, &sums);
+        Ok(Status { state, campaign, list, sums, routes, eta, failures, open_calls, workers })
+    }
+}
+
+/// A route as its workers see it: its speed is theirs together, its state the worst that one of them found.
+fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: Micros) -> RouteStatus {
+    let severity = |state: &str| ["ok", "waiting", "probing", "broken"].iter().position(|s| *s == state);
+    let known = || health.iter().filter(|h| h.name == name);
+    let fresh = || known().filter(|h| now - h.changed_at < STALE);
+    let worst = fresh().max_by_key(|h| severity(&h.state)).or_else(|| known().max_by_key(|h| h.changed_at));
+    RouteStatus {
+        name: name.to_owned(),
+        state: worst.map_or("ok", |h| &h.state).to_owned(),
+        reason: worst.map_or("", |h| &h.reason).to_owned(),
+        until: worst.and_then(|h| h.until),
+        sent,
+        per_second: fresh().map(|h| h.per_second).sum(),
     }
 }
 
@@ -125,6 +137,7 @@ impl Status {
                 "until": r.until.map(rfc3339),
             })).collect::<Vec<_>>(),
             "eta": self.eta.map(rfc3339),
+            "workers": self.workers.iter().map(worker_json).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(|(state, reason, n)| json!({
                 "state": state, "reason": reason, "notices": n,
             })).collect::<Vec<_>>(),

@@ -12,6 +12,8 @@ use crate::store::record::Ended;
 #[derive(Debug)]
 pub(super) struct Back {
     pub campaign: i64,
+    /// Who claimed it.
+    pub worker: i64,
     pub route: usize,
     pub due: Due,
     pub attempt: i64,
@@ -34,6 +36,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
     Ended {
         notice: back.due.notice,
         attempt: back.attempt,
+        worker: back.worker,
         route: route.name.clone(),
         refusals: back.due.refusals,
         outcome: back.outcome,
@@ -44,6 +47,25 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
 /// Decides about a notice whose worker went away: nobody knows whether it was sent.
 pub(super) fn orphaned(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: Orphan, now: Micros) -> Ended {
     let outcome = Outcome::new(Class::Unknown, "worker-gone", "the worker ended before the outcome was recorded");
+    let mut ended = without_carrier(plan, route, orphan, outcome, now);
+    // The silence was ours, not the provider's: there is nothing to wait for.
+    ended.decision.due = ended.decision.due.map(|_| now);
+    ended
+}
+
+/// Decides about a notice that was claimed in a transaction of which this worker did not learn that it stands.
+pub(super) fn never_started(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: Orphan, now: Micros) -> Ended {
+    let text = "the database was lost while it was claimed; it goes back unharmed";
+    without_carrier(plan, route, orphan, Outcome::new(Class::NotSent, "not-started", text), now)
+}
+
+fn without_carrier(
+    plan: &CampaignPlan,
+    route: Option<&RoutePlan>,
+    orphan: Orphan,
+    outcome: Outcome,
+    now: Micros,
+) -> Ended {
     let facts = Facts {
         notice: orphan.notice,
         channel: orphan.channel,
@@ -55,12 +77,11 @@ pub(super) fn orphaned(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: O
         jitter: 0.0,
     };
     let mut decision = decide(plan, &facts, &outcome, now);
-    // The silence was ours, not the provider's: there is nothing to wait for.
-    decision.due = decision.due.map(|_| now);
     decision.tries = orphan.tries;
     Ended {
         notice: orphan.notice,
         attempt: orphan.attempt,
+        worker: orphan.worker,
         route: orphan.route,
         refusals: orphan.refusals,
         outcome,

@@ -1,6 +1,5 @@
 //! What people ask for after the fact: trying failures again, and calling a campaign off.
 
-use super::claim::summed;
 use super::receipt::OPEN_CALL;
 use super::{StoreError, Tx, json};
 use crate::model::notice::NoticeId;
@@ -28,7 +27,8 @@ impl Tx<'_> {
             "select n.id, n.state from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
              where n.campaign = $1 and n.state in ('failed', 'unknown') and {ended} and n.id > $3
                and p.standing in ('in_flight', 'needs_human', 'unreachable')
-             order by n.id limit $4"
+             order by n.id limit $4{}",
+            self.engine().locking("n, p")
         );
         let found: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
@@ -42,11 +42,11 @@ impl Tx<'_> {
             return Ok(Vec::new());
         }
         let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update notice set state = 'queued', due_at = $2, first_due = $2, tries = 0, reason = null, changed_at = $2
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
-        )
+        ))
         .bind(campaign)
         .bind(now)
         .bind(json(&ids))
@@ -58,28 +58,32 @@ impl Tx<'_> {
         changes.push(("notice".into(), "queued".into(), found.len() as i64));
         let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
         changes.extend(self.stand(campaign, &persons, "in_flight", &["needs_human", "unreachable"]).await?);
-        self.tally(campaign, summed(changes)).await?;
+        self.tally(campaign, changes);
         Ok(found.into_iter().map(|(id, _)| NoticeId(id)).collect())
     }
 
     /// Cancels up to `limit` notices that wait; how many. Their persons are excluded, on the ground of the
     /// cancellation, unless they were told already.
     pub async fn cancel_waiting(&mut self, campaign: i64, now: Micros, limit: usize) -> Result<usize, StoreError> {
-        let found: Vec<(i64, String)> = sqlx::query_as(
-            "select id, state from notice
-             where campaign = $1 and due_at is not null limit $2",
-        )
-        .bind(campaign)
-        .bind(limit as i64)
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+        let sql = format!(
+            "select n.id, n.state from notice n where n.campaign = $1 and n.due_at is not null limit $2{}",
+            self.engine().locking("n")
+        );
+        let found: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(limit as i64)
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         self.cancel(campaign, found, now).await
     }
 
     /// Calls off up to `limit` calls that lie on a sheet and were not made; how many. As [`Tx::cancel_waiting`].
     pub async fn cancel_open_calls(&mut self, campaign: i64, now: Micros, limit: usize) -> Result<usize, StoreError> {
-        let sql = format!("select n.id, n.state from notice n where n.campaign = $1 and {OPEN_CALL} limit $2");
+        let sql = format!(
+            "select n.id, n.state from notice n where n.campaign = $1 and {OPEN_CALL} limit $2{}",
+            self.engine().locking("n")
+        );
         let found: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
             .bind(limit as i64)
@@ -95,11 +99,11 @@ impl Tx<'_> {
             return Ok(0);
         }
         let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update notice set state = 'cancelled', due_at = null, changed_at = $2
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
-        )
+        ))
         .bind(campaign)
         .bind(now)
         .bind(json(&ids))
@@ -110,11 +114,12 @@ impl Tx<'_> {
             found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
         changes.push(("notice".into(), "cancelled".into(), found.len() as i64));
         let mut persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        self.hold_persons(campaign, persons.iter().copied()).await?;
         let told = self.told(campaign, &persons).await?;
         changes.extend(self.stand(campaign, &told, "satisfied", &["in_flight"]).await?);
         persons.retain(|no| !told.contains(no));
         changes.extend(self.stand(campaign, &persons, "excluded", &["in_flight"]).await?);
-        self.tally(campaign, summed(changes)).await?;
+        self.tally(campaign, changes);
         Ok(found.len())
     }
 
@@ -128,7 +133,7 @@ impl Tx<'_> {
                            and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
                            and n.state in ('accepted', 'delivered', 'acknowledged') and not {OPEN_CALL})"
         );
-        let told: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        let told: Vec<i64> = sqlx::query_scalar(self.engine().by_batch_of(sql))
             .bind(campaign)
             .bind(json(&rows))
             .fetch_all(self.conn())
@@ -150,7 +155,7 @@ impl Tx<'_> {
         .map_err(|e| self.fail(e))?;
         let persons: BTreeSet<i64> = persons.into_iter().collect();
         let changes = self.stand(campaign, &persons, "excluded", &["in_flight"]).await?;
-        self.tally(campaign, summed(changes)).await?;
+        self.tally(campaign, changes);
         if let Some(last) = persons.last() {
             self.set_planned(campaign, *last).await?;
         }
@@ -169,11 +174,11 @@ impl Tx<'_> {
         let rows = json(&rows);
         let mut changes = Vec::new();
         for standing in from {
-            let moved = sqlx::query(
+            let moved = sqlx::query(self.engine().by_batch(
                 "update person set standing = $2 from json_each($3) as j
                  where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and person.no = cast(j.value ->> 0 as bigint) and person.standing = $4",
-            )
+            ))
             .bind(campaign)
             .bind(to)
             .bind(rows.as_str())

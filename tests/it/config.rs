@@ -60,7 +60,7 @@ fn what_is_not_said_has_its_default() {
 
 #[test]
 fn every_problem_of_a_file_is_reported_at_once() {
-    let text = "[database]\nurl = 'postgres://u@h/db'\n[keys]\nmaster = 'kQ3v0hJ5'\n[sender]\norganization = 'X'\n\
+    let text = "[database]\nurl = 'mysql://u@h/db'\n[keys]\nmaster = 'kQ3v0hJ5'\n[sender]\norganization = 'X'\n\
                 email = \"X\\r\\nBcc: y@example.org <a@example.com>\"\n[[route]]\nname = 'a b'\nchannel = 'emial'\n\
                 provider = 'smtp'\nweight = -1\nlimits = [{ rate = 0, per = '1 fortnight' }]\n";
     let found = config::parse(file(), text).map(|e| e.value);
@@ -104,6 +104,10 @@ fn routes_are_checked_one_by_one_and_together() {
         (route("limits={rate=5,per='1s'}"), vec!["wrong-type route[1].limits"]),
         (route("limits=[{rate=5,per='10ms'}]"), vec!["bad-duration route[1].limits[1].per"]),
         (route("concurrency=0"), vec!["out-of-range route[1].concurrency"]),
+        ("database.url='postgres://u@h/db'\n".to_owned(), vec![]),
+        ("database.url='env:DB'\n".to_owned(), vec![]),
+        ("database.url='postgres://u:secret@h/db'\n".to_owned(), vec!["bad-database database.url"]),
+        ("database.url='postgres://u@h'\n".to_owned(), vec!["bad-database database.url"]),
         ("server.listen='localhost'\n".to_owned(), vec!["bad-address server.listen"]),
         ("server.public_url='http://example.com'\n".to_owned(), vec!["bad-url server.public_url"]),
         ("server.public_url='http://127.0.0.1:8080'\n".to_owned(), vec![]),

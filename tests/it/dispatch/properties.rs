@@ -2,7 +2,7 @@
 //! except where nobody could know.
 
 use super::three_routes;
-use crate::support::app::{Act, Carried, TestApp};
+use crate::support::app::{Act, Carried, Engine, TestApp};
 use forewarn::dispatch::Until;
 use forewarn::model::outcome::Class;
 use forewarn::model::person::Standing;
@@ -42,7 +42,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut app = TestApp::new(three_routes()).await;
+            let mut app = TestApp::new(Engine::Sqlite, three_routes()).await;
             app.plan.give_up_after = 2 * SECOND;
             let no = app.campaign(persons, &["e", "p", "ep", "eep", ""]).await;
             let carrier = app.carrier(move |c| fate(seed, c));
