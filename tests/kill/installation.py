@@ -43,7 +43,7 @@ class Installation:
         self.folder, self.binary, self.plan, self.event = folder, binary, plan, event
         self.environment = {k: v for k, v in os.environ.items() if k != "FOREWARN_CONFIG"}
         self.kills = 0
-        self.own_ends = 0
+        self.pids = set()
         folder.mkdir(parents=True, exist_ok=True)
         self.errors = open(folder / "stderr.txt", "ab")
         made = subprocess.run([binary, "init", "--dir", folder], capture_output=True, text=True)
@@ -90,7 +90,18 @@ class Installation:
     def start(self, *arguments, out=subprocess.DEVNULL):
         """A process of forewarn in this installation."""
         command = [self.binary, "--config", self.folder / "config.toml", *arguments]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=self.errors, env=self.environment)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=self.errors, env=self.environment
+        )
+        self.pids.add(process.pid)
+        return process
+
+    def tidy_up(self):
+        """libfaketime leaves shared memory behind in each process that is killed."""
+        self.errors.close()
+        for pid in self.pids:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                Path("/dev/shm", name).unlink(missing_ok=True)
 
     def kill(self, process):
         """SIGKILL; true when it was still alive."""

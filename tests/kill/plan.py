@@ -56,9 +56,9 @@ class Plan:
         if self.fail:
             found.update({"weather": 4, "down": 2})
         if self.disk:
-            found["disk_full"] = 3
+            found["disk_full"] = 6
         if self.clock:
-            found["clock_step"] = 3
+            found["clock_step"] = 6
         if self.stops:
             found["stop_beyond_lease"] = 1
         return found
@@ -85,7 +85,8 @@ def draw(engine, seed):
         workers=lots.choice([2, 4, 8]) if engine == "postgres" else 1,
         kills=kills, gap=gap, routes=routes, limits=limits,
         when="always" if always else "not-delivered", after="0s" if always else "1s",
-        bad=0.05 if always else 0.5, delay=lots.choice([0, 0.02, 0.1]), retries=lots.choice([0, 0, 1, 1]),
+        bad=0.05 if always else 0.5, delay=lots.choice([0, 0.02, 0.1] if limited else [0.05, 0.1, 0.2]),
+        retries=lots.choice([0, 0, 1, 1]),
         graceful=lots.random() < 0.08, fail=lots.random() < 0.6,
         disk=lots.random() < 0.25, clock=lots.random() < 0.2, stops=lots.random() < 0.2,
     )

@@ -84,6 +84,6 @@ class Cluster:
                 words = (entry / "cmdline").read_bytes()
             except (OSError, IndexError):
                 continue
-            if parent == head and b"forewarn" in words:
+            if parent == head and words.startswith(b"postgres: forewarn "):
                 found.append(int(entry.name))
         return found

@@ -88,7 +88,7 @@ class Round:
         if self.mounted:
             subprocess.run(["umount", "-l", self.mounted], check=False)
         self.events.close()
-        self.site.errors.close()
+        self.site.tidy_up()
 
     def site_database(self):
         return "round_" + self.folder.name.rsplit("-", 1)[1]
@@ -332,9 +332,9 @@ class Round:
     def weather(self):
         """How the receivers fail from now on; often not at all."""
         def some():
-            return {what: self.lots.choice([0, 0, 0.01, 0.05, 0.2]) for what in ("drop", "refuse")} | {
-                "hang": self.lots.choice([0, 0, 0.01, 0.03])
-            }
+            shares = {what: self.lots.choice([0, 0, 0.01, 0.05, 0.2]) for what in ("drop", "refuse")}
+            return {**shares, "hang": self.lots.choice([0, 0, 0.01, 0.03])}
+
         shares = {"relay": some(), "http": some()} if self.chance(0.7) else CALM
         self.count("weather", **shares)
         self.receive(shares)
