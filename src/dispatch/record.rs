@@ -3,6 +3,7 @@
 use super::RoutePlan;
 use crate::model::decide::{Ended as Facts, decide};
 use crate::model::incident::CampaignPlan;
+use crate::model::notice::NoticeState;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::time::Micros;
 use crate::store::claim::{Due, Orphan};
@@ -30,6 +31,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         first_due: back.due.first_due,
         idempotent: route.idempotent,
         reports_delivery: route.reports_delivery,
+        in_doubt: back.due.state == NoticeState::Unknown,
         jitter: rand::random(),
     };
     let decision = decide(plan, &facts, &back.outcome, now);
@@ -74,6 +76,8 @@ fn without_carrier(
         first_due: orphan.first_due,
         idempotent: route.is_some_and(|r| r.idempotent),
         reports_delivery: route.is_some_and(|r| r.reports_delivery),
+        // It is in doubt from now on, whatever it was.
+        in_doubt: false,
         jitter: 0.0,
     };
     let mut decision = decide(plan, &facts, &outcome, now);
