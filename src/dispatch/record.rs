@@ -31,6 +31,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         jitter: rand::random(),
     };
     let decision = decide(plan, &facts, &back.outcome, now);
+    let person = back.due.notice.person();
     Ended {
         notice: back.due.notice,
         attempt: back.attempt,
@@ -38,6 +39,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         refusals: back.due.refusals,
         outcome: back.outcome,
         decision,
+        alone: back.attempt == 1 && plan.ladder.first(&back.due.reach).map(|p| p.id(person)) == Some(back.due.notice),
     }
 }
 
@@ -65,5 +67,6 @@ pub(super) fn orphaned(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: O
         refusals: orphan.refusals,
         outcome,
         decision,
+        alone: false,
     }
 }
