@@ -60,10 +60,17 @@ impl App {
         }
         let kind = prepared.plan.kind;
         let existing = self.store.campaign_of_incident(&prepared.incident.id, kind).await?;
-        match existing {
-            None => self.create_new(prepared, by, outputs, now, progress).await,
-            Some(campaign) => self.bring_up_to_date(campaign, prepared, by, outputs, now, progress).await,
-        }
+        let (campaign, keys) = match existing {
+            None => self.create_new(&prepared, by, now).await?,
+            Some(campaign) => match self.open_for_change(&campaign, &prepared).await? {
+                Some(keys) => (campaign, keys),
+                None => {
+                    let warnings = prepared.texts.warnings();
+                    return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
+                }
+            },
+        };
+        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
     }
 
     /// No file that the command is told to write is one that it reads: a list written over would be lost.
@@ -111,12 +118,10 @@ impl App {
 
     async fn create_new(
         &self,
-        prepared: Prepared,
+        prepared: &Prepared,
         by: &str,
-        outputs: &Outputs<'_>,
         now: Micros,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<Created, AppError> {
+    ) -> Result<(Campaign, CampaignKeys), AppError> {
         let mut tx = self.store.begin().await?;
         let no = tx.next_campaign_no().await?;
         let (keys, sealed_keys) = self.master.new_campaign_keys(no)?;
@@ -142,18 +147,15 @@ impl App {
         tx.insert_campaign(&campaign).await?;
         tx.add_note(no, now, by, "created", &campaign.title).await?;
         tx.commit().await?;
-        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
+        Ok((campaign, keys))
     }
 
-    async fn bring_up_to_date(
+    /// Makes room in a campaign that exists for what is to be taken in; its keys, or `None` where nothing has changed.
+    async fn open_for_change(
         &self,
-        campaign: Campaign,
-        prepared: Prepared,
-        by: &str,
-        outputs: &Outputs<'_>,
-        now: Micros,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<Created, AppError> {
+        campaign: &Campaign,
+        prepared: &Prepared,
+    ) -> Result<Option<CampaignKeys>, AppError> {
         let words_changed = campaign.digests.texts != prepared.texts.digest()
             || campaign.digests.ladder != ladder_digest(&prepared.plan);
         let wanted = source_digests(&prepared.incident).await?;
@@ -163,11 +165,10 @@ impl App {
         let list_is_in =
             if before_start { complete && wanted == known } else { wanted.iter().all(|d| known.contains(d)) };
         if list_is_in && complete && !words_changed {
-            let warnings = prepared.texts.warnings();
-            return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
+            return Ok(None);
         }
         if !before_start && (campaign.state != CampaignState::Paused || words_changed) {
-            return Err(started_already(&campaign, words_changed).into());
+            return Err(started_already(campaign, words_changed).into());
         }
         let keys = self.master.open_campaign_keys(campaign.no, &campaign.keys)?;
         let mut tx = self.store.begin().await?;
@@ -177,7 +178,7 @@ impl App {
             tx.drop_incomplete_source(campaign.no).await?;
         }
         tx.commit().await?;
-        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
+        Ok(Some(keys))
     }
 
     /// Imports the sources that are not in yet, writes the content down and voids what was approved before.
