@@ -156,6 +156,14 @@ impl App {
         campaign: &Campaign,
         prepared: &Prepared,
     ) -> Result<Option<CampaignKeys>, AppError> {
+        if campaign.state == CampaignState::Cancelled {
+            let message = format!(
+                "campaign {} of this incident is cancelled and stays so; to tell these persons after all, make another \
+                 campaign of the incident (kind = \"update\") or give the incident another id",
+                campaign.id
+            );
+            return Err(Problem::new("wrong-state", "", message).into());
+        }
         let words_changed = campaign.digests.texts != prepared.texts.digest()
             || campaign.digests.ladder != ladder_digest(&prepared.plan);
         let wanted = source_digests(&prepared.incident).await?;
