@@ -201,6 +201,7 @@ impl App {
         now: Micros,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Created, AppError> {
+        remove_old_rejects(outputs)?;
         let mut files = Files::create(outputs)?;
         let keys = Arc::new(keys);
         let mut rows_before = 0;
@@ -272,6 +273,18 @@ impl App {
         tx.add_note(campaign.no, now, by, "content", &text).await?;
         tx.commit().await?;
         Ok(voided)
+    }
+}
+
+/// The rejects file is made when the first row is rejected; one of an earlier run must not pass for this run's. What is no
+/// plain file (a terminal, `/dev/null`) stays.
+fn remove_old_rejects(outputs: &Outputs<'_>) -> Result<(), AppError> {
+    let Some(path) = outputs.rejects else { return Ok(()) };
+    match fs_err::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {
+            fs_err::remove_file(path).map_err(AppError::io("removing the old rejects file"))
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
