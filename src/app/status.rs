@@ -190,8 +190,15 @@ impl Status {
             }
             CampaignState::Running | CampaignState::Cancelled | CampaignState::Finished => {}
         }
+        let open = [Standing::InFlight, Standing::NeedsHuman, Standing::Unreachable];
+        let nobody_left = open.iter().all(|s| self.sums.person(*s) == 0);
         for (state, reason, n) in &self.failures {
             lines.push(match state.as_str() {
+                // A retry leaves those alone who were told, so it would find nothing.
+                _ if nobody_left && reason.is_empty() => {
+                    format!("{n} notices have an unknown outcome; nobody waits for them")
+                }
+                _ if nobody_left => format!("{n} notices failed: {reason}; nobody waits for them"),
                 "unknown" => format!(
                     "{n} notices have an unknown outcome: support staff find out, or \
                      `forewarn campaign retry {id} --reason-class unknown` sends them again, perhaps twice"

@@ -33,3 +33,35 @@ fn rejects_of_an_earlier_run_do_not_pass_for_those_of_this_one() {
     place.ok("check incident.toml --rejects /dev/null");
     assert!(std::path::Path::new("/dev/null").exists());
 }
+
+#[test]
+fn a_retry_is_suggested_only_while_it_would_find_somebody() {
+    let config = crate::verbs::CONFIG.replacen(
+        "settings = { dir = \"outbox\" }",
+        "settings = { dir = \"outbox\", faults = \"bad-address:100%\" }",
+        1,
+    );
+    let place = Place::new(EMAIL_SMS, "ref,name,email,phone\nA1,Ada,ada@example.com,+4915112345678\n");
+    fs_err::write(place.path("config.toml"), config).unwrap();
+    place.ok("campaign approve ID --by bob");
+    place.ok("campaign start ID");
+    let status = |want: &str, not: &str| {
+        let said = place.ok("campaign status ID");
+        assert!(said.contains(want) && !said.contains(not), "{said}");
+    };
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "1=1+0+0+0+0");
+    status("1 notices failed: bad-address; nobody waits for them", "campaign retry");
+    // One more person, whom nothing reaches: now a retry finds somebody.
+    place.ok("campaign pause ID --reason more");
+    let more = "ref,name,email\nB1,Bo,bo@example.com\n";
+    fs_err::write(place.path("more.csv"), more).unwrap();
+    let file = fs_err::read_to_string(place.path("incident.toml")).unwrap();
+    fs_err::write(place.path("incident.toml"), format!("{file}[[source]]\nfile = \"more.csv\"\n")).unwrap();
+    place.ok("campaign create incident.toml --by alice");
+    place.ok("campaign approve ID --by bob");
+    place.ok("campaign resume ID");
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "2=1+0+1+0+0");
+    status("campaign retry", "nobody waits for them");
+}

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [database]
 url = "sqlite://forewarn.db"
 [keys]
