@@ -102,11 +102,7 @@ impl App {
         let overlay = self.config.paths.templates.as_deref();
         let templates = TemplateFiles::load(&incident.campaign.templates, overlay)
             .map_err(|e| Problem::new("missing-template", "campaign.templates", e.to_string()))?;
-        let sender = Sender {
-            organisation: self.config.sender.organisation.clone(),
-            from_name: Some(self.config.sender.email.name.clone()).filter(|name| !name.is_empty()),
-            from_address: self.config.sender.email.address.clone(),
-        };
+        let sender = self.sender();
         let texts = Texts::compile(&templates, &incident, &sender)?;
         let plan = Arc::new(incident.campaign.clone());
         let unserved = self.unserved(&plan);
@@ -246,6 +242,27 @@ impl App {
             return Err(refused.into());
         }
         Ok(Created { campaign, unchanged: false, problems, warnings: prepared.texts.warnings(), voided })
+    }
+
+    /// Whether the template files and the sender in the configuration, where they can be read, would make other words by
+    /// now than the campaign has. The incident file is not looked at: a campaign does not know where it lies.
+    pub(super) fn words_changed_since(&self, campaign: &Campaign) -> bool {
+        let stored = Path::new("the stored incident file");
+        let Ok(incident) = crate::incident_file::parse(stored, &campaign.incident_file, Micros::MAX / 2) else {
+            return false;
+        };
+        let overlay = self.config.paths.templates.as_deref();
+        let Ok(templates) = TemplateFiles::load(&incident.value.campaign.templates, overlay) else { return false };
+        let texts = Texts::compile(&templates, &incident.value, &self.sender());
+        texts.map_or(true, |texts| texts.digest() != campaign.digests.texts)
+    }
+
+    fn sender(&self) -> Sender {
+        Sender {
+            organisation: self.config.sender.organisation.clone(),
+            from_name: Some(self.config.sender.email.name.clone()).filter(|name| !name.is_empty()),
+            from_address: self.config.sender.email.address.clone(),
+        }
     }
 
     /// Writes down what the campaign says and whom it tells now; how many approvals that voided.

@@ -43,6 +43,8 @@ pub struct Status {
     pub failures: Vec<(String, String, i64)>,
     /// Calls that lie on sheets and were not made; beyond a thousand they are not counted.
     pub open_calls: i64,
+    /// The files on this machine would make other words by now; the campaign keeps those it has.
+    pub words_changed: bool,
 }
 
 impl App {
@@ -78,7 +80,10 @@ impl App {
         let failures = self.store.failures(campaign.no).await?;
         let open_calls = self.store.count_open_calls(campaign.no, CALLS_COUNTED).await?;
         let eta = eta(&campaign, &sums, &routes, now);
-        Ok(Status { state: shown_state(&campaign, &sums), campaign, list, sums, routes, eta, failures, open_calls })
+        let state = shown_state(&campaign, &sums);
+        let over = matches!(state, CampaignState::Cancelled | CampaignState::Finished);
+        let words_changed = !over && self.words_changed_since(&campaign);
+        Ok(Status { state, campaign, list, sums, routes, eta, failures, open_calls, words_changed })
     }
 }
 
@@ -125,6 +130,7 @@ impl Status {
                 "until": r.until.map(rfc3339),
             })).collect::<Vec<_>>(),
             "eta": self.eta.map(rfc3339),
+            "words_changed": self.words_changed,
             "failures": self.failures.iter().map(|(state, reason, n)| json!({
                 "state": state, "reason": reason, "notices": n,
             })).collect::<Vec<_>>(),
@@ -173,6 +179,23 @@ impl Status {
         lines
     }
 
+    /// That somebody has changed words which this campaign does not use, and what would have to be done to use them.
+    fn words_not_used(&self) -> Option<String> {
+        let what_to_do = match self.state {
+            CampaignState::Draft | CampaignState::Approved => {
+                "run `forewarn campaign create INCIDENT.toml` to take the change in, and have it approved"
+            }
+            _ => "for other words make another campaign of the incident (kind = \"update\")",
+        };
+        let said = || {
+            format!(
+                "the template files or the sender in the configuration were changed since: this campaign keeps the words it \
+                 has; {what_to_do}"
+            )
+        };
+        self.words_changed.then(said)
+    }
+
     /// Who acts next, and with which command.
     pub fn next_actions(&self) -> Vec<String> {
         let id = &self.campaign.id;
@@ -190,6 +213,7 @@ impl Status {
             }
             CampaignState::Running | CampaignState::Cancelled | CampaignState::Finished => {}
         }
+        lines.extend(self.words_not_used());
         let open = [Standing::InFlight, Standing::NeedsHuman, Standing::Unreachable];
         let nobody_left = open.iter().all(|s| self.sums.person(*s) == 0);
         for (state, reason, n) in &self.failures {

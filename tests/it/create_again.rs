@@ -65,3 +65,35 @@ fn a_retry_is_suggested_only_while_it_would_find_somebody() {
     assert_eq!(place.sum(), "2=1+0+1+0+0");
     status("campaign retry", "nobody waits for them");
 }
+
+#[test]
+fn words_that_were_changed_since_are_said_not_to_be_used() {
+    let place = Place::new(EMAIL_SMS, LIST);
+    let says = |line: &str, changed: bool, what_to_do: &str| {
+        let status = place.json("campaign status ID --json");
+        let said = place.ok(line);
+        assert_eq!((status["words_changed"].clone(), said.contains("were changed since")), (changed.into(), changed));
+        assert!(said.contains(what_to_do), "{said}");
+    };
+    let config = fs_err::read_to_string(place.path("config.toml")).unwrap();
+    fs_err::write(place.path("config.toml"), format!("{config}[paths]\ntemplates = \"words\"\n")).unwrap();
+    fs_err::create_dir_all(place.path("words/breach-notice/en")).unwrap();
+    says("campaign status ID", false, "approve");
+    let subject = place.path("words/breach-notice/en/email.subject.hbs");
+    fs_err::write(&subject, "Please read this: {{incident.title}}\n").unwrap();
+    says("campaign status ID", true, "forewarn campaign create INCIDENT.toml");
+    place.ok("campaign create incident.toml --by alice");
+    says("campaign status ID", false, "approve");
+    place.ok("campaign approve ID --by bob");
+    // Edited once more: what was approved goes out, and the start says so.
+    fs_err::write(&subject, "Please read: {{incident.title}}\n").unwrap();
+    says("campaign status ID", true, "have it approved");
+    says("campaign start ID", true, "kind = \"update\"");
+    fs_err::write(&subject, "Please read: {{incident.title\n").unwrap();
+    says("campaign status ID", true, "keeps the words it has");
+    // What cannot be read is not guessed about.
+    fs_err::remove_dir_all(place.path("words")).unwrap();
+    says("campaign status ID", false, "");
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "3=3+0+0+0+0");
+}
