@@ -48,6 +48,8 @@ pub struct Status {
     pub open_calls: i64,
     /// The workers at work on this database.
     pub workers: Vec<WorkerRow>,
+    /// The files on this machine would make other words by now; the campaign keeps those it has.
+    pub words_changed: bool,
 }
 
 impl App {
@@ -74,7 +76,9 @@ impl App {
         let eta = eta(&campaign, &sums, &routes, now);
         let workers = self.store.workers(0).await?;
         let state = shown_state(&campaign, &sums);
-        Ok(Status { state, campaign, list, sums, routes, eta, failures, open_calls, workers })
+        let over = matches!(state, CampaignState::Cancelled | CampaignState::Finished);
+        let words_changed = !over && self.words_changed_since(&campaign);
+        Ok(Status { state, campaign, list, sums, routes, eta, failures, open_calls, workers, words_changed })
     }
 }
 
@@ -138,6 +142,7 @@ impl Status {
             })).collect::<Vec<_>>(),
             "eta": self.eta.map(rfc3339),
             "workers": self.workers.iter().map(worker_json).collect::<Vec<_>>(),
+            "words_changed": self.words_changed,
             "failures": self.failures.iter().map(|(state, reason, n)| json!({
                 "state": state, "reason": reason, "notices": n,
             })).collect::<Vec<_>>(),
@@ -186,6 +191,25 @@ impl Status {
         lines
     }
 
+    /// That somebody has changed words which this campaign does not use, and what would have to be done to use them.
+    fn words_not_used(&self) -> Option<String> {
+        let what_to_do = match self.state {
+            CampaignState::Draft | CampaignState::Approved => {
+                "run `forewarn campaign create INCIDENT.toml` to take the change in, and have it approved"
+            }
+            CampaignState::Running | CampaignState::Paused | CampaignState::Cancelled | CampaignState::Finished => {
+                "for other words make another campaign of the incident (kind = \"update\")"
+            }
+        };
+        let said = || {
+            format!(
+                "the template files or the sender in the configuration were changed since: this campaign keeps the words it \
+                 has; {what_to_do}"
+            )
+        };
+        self.words_changed.then(said)
+    }
+
     /// Who acts next, and with which command.
     pub fn next_actions(&self) -> Vec<String> {
         let id = &self.campaign.id;
@@ -203,8 +227,16 @@ impl Status {
             }
             CampaignState::Running | CampaignState::Cancelled | CampaignState::Finished => {}
         }
+        lines.extend(self.words_not_used());
+        let open = [Standing::InFlight, Standing::NeedsHuman, Standing::Unreachable];
+        let nobody_left = open.iter().all(|s| self.sums.person(*s) == 0);
         for (state, reason, n) in &self.failures {
             lines.push(match state.as_str() {
+                // A retry leaves those alone who were told, so it would find nothing.
+                _ if nobody_left && reason.is_empty() => {
+                    format!("{n} notices have an unknown outcome; nobody waits for them")
+                }
+                _ if nobody_left => format!("{n} notices failed: {reason}; nobody waits for them"),
                 "unknown" => format!(
                     "{n} notices have an unknown outcome: support staff find out, or \
                      `forewarn campaign retry {id} --reason-class unknown` sends them again, perhaps twice"

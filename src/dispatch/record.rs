@@ -35,6 +35,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         jitter: rand::random(),
     };
     let decision = decide(plan, &facts, &back.outcome, now);
+    let person = back.due.notice.person();
     Ended {
         notice: back.due.notice,
         attempt: back.attempt,
@@ -43,6 +44,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         refusals: back.due.refusals,
         outcome: back.outcome,
         decision,
+        alone: back.attempt == 1 && plan.ladder.first(&back.due.reach).map(|p| p.id(person)) == Some(back.due.notice),
     }
 }
 
@@ -90,5 +92,6 @@ fn without_carrier(
         refusals: orphan.refusals,
         outcome,
         decision,
+        alone: false,
     }
 }

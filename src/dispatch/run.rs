@@ -337,12 +337,11 @@ impl<C: Carrier> Dispatcher<C> {
                 Ok(true)
             }
             Until::Settled(campaign) => {
-                let running = self.live.get(campaign).is_some_and(|l| l.running);
-                let sums = self.store.sums(*campaign).await?;
-                if !running || sums.person(crate::model::person::Standing::InFlight) == 0 {
+                if !self.live.get(campaign).is_some_and(|l| l.running) {
                     return Ok(true);
                 }
-                // Whoever is left waits for a call or a receipt: nothing that this loop could bring about.
+                // Asked of the notices, not of the persons: somebody who was told may have a step coming that is taken
+                // in any case, and whoever is in flight with nothing due waits for a call or a receipt.
                 for channel in Channel::ALL {
                     if self.store.next_due(*campaign, channel).await?.is_some() {
                         return Ok(false);

@@ -6,11 +6,13 @@ use super::run::{Dispatcher, chain};
 use super::{Carrier, Job};
 use crate::model::campaign::CampaignState;
 use crate::model::channel::Channel;
+use crate::model::incident::CampaignPlan;
 use crate::model::outcome::Class;
 use crate::model::time::{Micros, SECOND};
 use crate::store::record::Ended;
 use crate::store::{StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,8 +24,8 @@ const CANCEL_CHUNK: usize = 5_000;
 /// How soon a channel is asked again when notices are due and no route has room for them.
 const NO_ROOM: Micros = SECOND / 20;
 
-/// Outcomes to be recorded, by campaign.
-type Batches = BTreeMap<i64, Vec<Ended>>;
+/// Outcomes to be recorded, by campaign, and what they were decided by.
+type Batches = BTreeMap<i64, (Arc<CampaignPlan>, Vec<Ended>)>;
 
 /// What a transaction did, to be remembered once it is committed.
 #[derive(Default)]
@@ -64,14 +66,14 @@ impl<C: Carrier> Dispatcher<C> {
     async fn let_go(&mut self, batches: &mut Batches) -> Result<(), StoreError> {
         let store = self.store.clone();
         let mut tx = store.begin().await?;
-        for (campaign, ended) in batches.iter_mut() {
+        for (campaign, (_, ended)) in batches.iter_mut() {
             let ours = tx.still_ours(*campaign, ended).await?;
             let before = ended.len();
             ended.retain(|e| ours.contains(&e.notice));
             let gone = before - ended.len();
             tracing::warn!(campaign, notices = gone, "outcomes that are recorded already, or by another worker");
         }
-        batches.retain(|_, ended| !ended.is_empty());
+        batches.retain(|_, (_, ended)| !ended.is_empty());
         tx.commit().await
     }
 
@@ -100,7 +102,7 @@ impl<C: Carrier> Dispatcher<C> {
                 let ask = &mut live.ask_at[next.channel.number() as usize];
                 *ask = (*ask).min(due);
             }
-            batches.entry(campaign).or_default().push(ended);
+            batches.entry(campaign).or_insert_with(|| (live.plan.clone(), Vec::new())).1.push(ended);
         }
         batches
     }
@@ -160,8 +162,8 @@ impl<C: Carrier> Dispatcher<C> {
         for live in self.live.values_mut().filter(|l| states.get(&l.no) != Some(&CampaignState::Running)) {
             live.halt();
         }
-        for (campaign, ended) in batches {
-            tx.record(*campaign, ended, moment.now).await?;
+        for (campaign, (plan, ended)) in batches {
+            tx.record(*campaign, &plan.ladder, ended, moment.now).await?;
         }
         let mut touched: Vec<i64> = batches.keys().copied().collect();
         let mut done = Done { orphans_left: self.orphans_left, ..Done::default() };

@@ -5,17 +5,20 @@ use super::{StoreError, Tx, json};
 use crate::model::notice::NoticeId;
 use crate::model::outcome::Class;
 use crate::model::time::Micros;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Tx<'_> {
     /// Queues again up to `limit` notices after this one that failed with this class (or are held as unknown); which.
-    /// Whoever was told another way meanwhile is left alone.
+    /// Whoever was told another way meanwhile is left alone. Of one person's notices only the one that was tried first is
+    /// due now; each other waits `apart` longer, unless the one before it fails sooner ([`Tx::record`] sees to that), so
+    /// that nobody is told on all channels at once.
     pub async fn requeue(
         &mut self,
         campaign: i64,
         class: Class,
         after: NoticeId,
         now: Micros,
+        apart: Micros,
         limit: usize,
     ) -> Result<Vec<NoticeId>, StoreError> {
         let ended = if class == Class::Unknown {
@@ -24,13 +27,15 @@ impl Tx<'_> {
             "n.state = 'failed' and n.reason = $2"
         };
         let sql = format!(
-            "select n.id, n.state from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
+            "select n.id, n.state, n.first_due, (select count(*) from notice o where o.campaign = n.campaign
+                    and o.id >= p.no * 4096 and o.id < (p.no + 1) * 4096 and (o.due_at is not null or o.state = 'sending'))
+             from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
              where n.campaign = $1 and n.state in ('failed', 'unknown') and {ended} and n.id > $3
                and p.standing in ('in_flight', 'needs_human', 'unreachable')
              order by n.id limit $4{}",
             self.engine().locking("n, p")
         );
-        let found: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let found: Vec<(i64, String, Micros, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
             .bind(class.as_str())
             .bind(after.0)
@@ -41,25 +46,27 @@ impl Tx<'_> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<serde_json::Value> = found.iter().map(|(id, _)| serde_json::json!([id])).collect();
+        let rows: Vec<serde_json::Value> =
+            one_by_one(&found, now, apart).into_iter().map(|(id, due)| serde_json::json!([id, due])).collect();
         sqlx::query(self.engine().by_batch(
-            "update notice set state = 'queued', due_at = $2, first_due = $2, tries = 0, reason = null, changed_at = $2
+            "update notice set state = 'queued', due_at = cast(j.value ->> 1 as bigint),
+                    first_due = cast(j.value ->> 1 as bigint), tries = 0, reason = null, changed_at = $2
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
         ))
         .bind(campaign)
         .bind(now)
-        .bind(json(&ids))
+        .bind(json(&rows))
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
         let mut changes: Vec<(String, String, i64)> =
-            found.iter().map(|(_, state)| ("notice".to_owned(), state.clone(), -1)).collect();
+            found.iter().map(|(_, state, ..)| ("notice".to_owned(), state.clone(), -1)).collect();
         changes.push(("notice".into(), "queued".into(), found.len() as i64));
-        let persons: BTreeSet<i64> = found.iter().map(|(id, _)| NoticeId(*id).person()).collect();
+        let persons: BTreeSet<i64> = found.iter().map(|(id, ..)| NoticeId(*id).person()).collect();
         changes.extend(self.stand(campaign, &persons, "in_flight", &["needs_human", "unreachable"]).await?);
         self.tally(campaign, changes);
-        Ok(found.into_iter().map(|(id, _)| NoticeId(id)).collect())
+        Ok(found.into_iter().map(|(id, ..)| NoticeId(id)).collect())
     }
 
     /// Cancels up to `limit` notices that wait; how many. Their persons are excluded, on the ground of the
@@ -192,4 +199,22 @@ impl Tx<'_> {
         }
         Ok(changes)
     }
+}
+
+/// When each of these notices (id, state, when first tried, how many others of the person are on their way) falls due:
+/// a person's one after the other, in the order in which the ladder came to them.
+fn one_by_one(found: &[(i64, String, Micros, i64)], now: Micros, apart: Micros) -> Vec<(i64, Micros)> {
+    let mut order: Vec<(i64, Micros, i64, i64)> =
+        found.iter().map(|(id, _, first_tried, others)| (NoticeId(*id).person(), *first_tried, *id, *others)).collect();
+    order.sort_unstable();
+    let mut before: BTreeMap<i64, i64> = BTreeMap::new();
+    order
+        .into_iter()
+        .map(|(person, _, id, others)| {
+            let waits_for = before.entry(person).or_insert(others);
+            let due = now.saturating_add(apart.saturating_mul(*waits_for));
+            *waits_for += 1;
+            (id, due)
+        })
+        .collect()
 }

@@ -185,21 +185,7 @@ impl Tx<'_> {
             .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        let mut changes = Vec::new();
-        for (id, state) in waiting {
-            sqlx::query(
-                "update notice set state = 'suppressed', due_at = null, changed_at = $3 where campaign = $1 and id = $2",
-            )
-            .bind(campaign)
-            .bind(id)
-            .bind(now)
-            .execute(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
-            changes.push(("notice".to_owned(), state, -1));
-            changes.push(("notice".to_owned(), "suppressed".to_owned(), 1));
-        }
-        Ok(changes)
+        self.suppress(campaign, waiting, now).await
     }
 
     /// Queues a notice for now, also where it was queued for later; 1 where it is new, else 0.

@@ -2,13 +2,15 @@
 
 use super::receipt::OPEN_CALL;
 use super::{Engine, StoreError, Tx, json};
+use crate::model::channel::Channel;
 use crate::model::decide::Decision;
+use crate::model::ladder::Ladder;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::outcome::{Class, Outcome};
 use crate::model::person::{Standing, standing_beside};
 use crate::model::time::Micros;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// One ended attempt and the decision about its notice.
 #[derive(Clone, Debug)]
@@ -21,12 +23,20 @@ pub struct Ended {
     pub refusals: u32,
     pub outcome: Outcome,
     pub decision: Decision,
+    /// The person had no notice but this one: it is the first attempt of the ladder's first.
+    pub alone: bool,
 }
 
 impl Tx<'_> {
     /// Records ended attempts of one campaign. All their notices are `sending` by the workers named; where one is not,
     /// somebody took it over (or an earlier commit stood after all) and nothing is recorded: [`StoreError::Fenced`].
-    pub async fn record(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
+    pub async fn record(
+        &mut self,
+        campaign: i64,
+        ladder: &Ladder,
+        ended: &[Ended],
+        now: Micros,
+    ) -> Result<(), StoreError> {
         if ended.is_empty() {
             return Ok(());
         }
@@ -41,7 +51,8 @@ impl Tx<'_> {
         }
         let added = self.add_next(campaign, ended, now).await?;
         changes.push(("notice".into(), "queued".into(), added.len() as i64));
-        changes.extend(self.move_persons(campaign, ended, &added).await?);
+        changes.extend(self.move_persons(campaign, ended, &added, now).await?);
+        changes.extend(self.suppress_needless(campaign, ladder, ended, now).await?);
         self.tally(campaign, changes);
         Ok(())
     }
@@ -158,6 +169,7 @@ impl Tx<'_> {
         campaign: i64,
         ended: &[Ended],
         added: &HashSet<i64>,
+        now: Micros,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut wanted = standings(ended, added);
         // Whoever merely stays in flight is not looked at: nothing about them changes.
@@ -166,6 +178,7 @@ impl Tx<'_> {
             return Ok(Vec::new());
         }
         self.hold_persons(campaign, wanted.keys().copied()).await?;
+        self.hurry_next(campaign, &wanted, now).await?;
         self.weigh_other_notices(campaign, &mut wanted).await?;
         self.stand_anew(campaign, &wanted).await
     }
@@ -191,6 +204,101 @@ impl Tx<'_> {
         .await
         .map_err(|e| self.fail(e))?;
         Ok(())
+    }
+
+    /// Whoever has just one notice less may have one that a retry queued behind it: that one is due now.
+    async fn hurry_next(
+        &mut self,
+        campaign: i64,
+        wanted: &BTreeMap<i64, Standing>,
+        now: Micros,
+    ) -> Result<(), StoreError> {
+        let failing: Vec<Value> =
+            wanted.iter().filter(|(_, s)| **s == Standing::NeedsHuman).map(|(no, _)| json!([no])).collect();
+        if failing.is_empty() {
+            return Ok(());
+        }
+        let waiting: Vec<(i64, i64)> = sqlx::query_as(self.engine().by_batch(
+            "select n.id, n.due_at from json_each($2) as j
+             join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+                          and n.id >= cast(j.value ->> 0 as bigint) * 4096
+                          and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
+             where n.state = 'queued' and n.due_at is not null order by n.due_at, n.id",
+        ))
+        .bind(campaign)
+        .bind(json(&failing))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut persons = HashSet::new();
+        let first: Vec<(NoticeId, Micros)> = waiting
+            .into_iter()
+            .filter(|(id, due)| persons.insert(NoticeId(*id).person()) && *due > now)
+            .map(|(id, _)| (NoticeId(id), now))
+            .collect();
+        self.postpone(campaign, &first).await
+    }
+
+    /// Takes out of the queue what waits for somebody who was told another way meanwhile, unless its step is taken in any
+    /// case, or for somebody whom a caller handed to a human; the changes to the sums.
+    async fn suppress_needless(
+        &mut self,
+        campaign: i64,
+        ladder: &Ladder,
+        ended: &[Ended],
+        now: Micros,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let persons: BTreeSet<i64> = ended.iter().filter(|e| !e.alone).map(|e| e.notice.person()).collect();
+        if persons.is_empty() {
+            return Ok(Vec::new());
+        }
+        let persons: Vec<Value> = persons.into_iter().map(|no| json!([no])).collect();
+        let in_any_case: Vec<Value> =
+            Channel::ALL.into_iter().filter(|c| ladder.in_any_case(*c)).map(|c| json!([c.as_str()])).collect();
+        let sql = format!(
+            "select n.id, n.state from json_each($2) as j
+             join person p on p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+                          and p.no = cast(j.value ->> 0 as bigint)
+             join notice n on n.campaign = p.campaign and n.id >= p.no * 4096 and n.id < (p.no + 1) * 4096
+             where n.due_at is not null and (p.standing = 'needs_human'
+                or (p.standing = 'satisfied' and n.channel not in (select value ->> 0 from json_each($3)))){}",
+            self.engine().locking("n")
+        );
+        let needless: Vec<(i64, String)> = sqlx::query_as(self.engine().by_batch_of(sql))
+            .bind(campaign)
+            .bind(json(&persons))
+            .bind(json(&in_any_case))
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        self.suppress(campaign, needless, now).await
+    }
+
+    /// Suppresses these notices, given with the state they are in; the changes to the sums.
+    pub(super) async fn suppress(
+        &mut self,
+        campaign: i64,
+        notices: Vec<(i64, String)>,
+        now: Micros,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        if notices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Value> = notices.iter().map(|(id, _)| json!([id])).collect();
+        sqlx::query(self.engine().by_batch(
+            "update notice set state = 'suppressed', due_at = null, changed_at = $2
+             from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)",
+        ))
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&ids))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut changes = vec![("notice".to_owned(), "suppressed".to_owned(), notices.len() as i64)];
+        changes.extend(notices.into_iter().map(|(_, state)| ("notice".to_owned(), state, -1)));
+        Ok(changes)
     }
 
     /// Gives persons these standings; the changes to the sums.

@@ -5,6 +5,7 @@ mod faults;
 mod limits;
 mod properties;
 mod sharing;
+mod told_once;
 mod workers;
 
 use crate::support::app::{Act, Engine, TestApp, now, on_both_engines, route};
@@ -59,7 +60,7 @@ async fn whoever_no_step_reached_needs_a_human_and_can_be_tried_again(engine: En
     assert_eq!(app.standing(no, Standing::NeedsHuman).await, 30);
     for (class, standing) in [(Class::BadAddress, Standing::NeedsHuman), (Class::Accepted, Standing::Satisfied)] {
         let mut tx = app.store.begin().await.unwrap();
-        assert_eq!(tx.requeue(no, Class::BadAddress, NoticeId(0), now(), 1_000).await.unwrap().len(), 90);
+        assert_eq!(tx.requeue(no, Class::BadAddress, NoticeId(0), now(), HOUR, 1_000).await.unwrap().len(), 90);
         tx.commit().await.unwrap();
         assert_eq!(app.standing(no, Standing::InFlight).await, 30);
         // Every next step is there already: none of them may count as a way on.
@@ -81,7 +82,7 @@ async fn whoever_was_told_another_way_is_not_told_again_by_a_retry(engine: Engin
     loop {
         let mut tx = app.store.begin().await.unwrap();
         let after = queued.last().copied().unwrap_or(NoticeId(0));
-        let some = tx.requeue(no, Class::BadAddress, after, now(), 7).await.unwrap();
+        let some = tx.requeue(no, Class::BadAddress, after, now(), HOUR, 7).await.unwrap();
         tx.commit().await.unwrap();
         queued.extend(some.iter().copied());
         if some.is_empty() {
@@ -140,7 +141,7 @@ async fn an_unknown_email_is_sent_again_under_the_same_key_and_an_unknown_sms_is
     assert_eq!(app.state(no, NoticeState::Unknown).await, 2);
     assert!(carrier.carried.lock().unwrap().iter().all(|c| c.refusals == 0));
     let mut tx = app.store.begin().await.unwrap();
-    assert_eq!(tx.requeue(no, Class::Unknown, NoticeId(0), now(), 10).await.unwrap().len(), 2);
+    assert_eq!(tx.requeue(no, Class::Unknown, NoticeId(0), now(), HOUR, 10).await.unwrap().len(), 2);
     tx.commit().await.unwrap();
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 20);

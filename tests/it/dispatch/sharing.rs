@@ -60,9 +60,9 @@ async fn shares_follow_the_weights_while_the_routes_have_room(engine: Engine) {
 async fn too_fast_slows_the_route_down_and_harms_no_notice(engine: Engine) {
     let app = TestApp::new(engine, vec![weighted("only", 100)]).await;
     let no = app.campaign(100, &["e"]).await;
-    let since = std::time::Instant::now();
+    let first = std::sync::OnceLock::new();
     let carrier = app.carrier(move |_| {
-        let early = since.elapsed() < Duration::from_millis(300);
+        let early = first.get_or_init(std::time::Instant::now).elapsed() < Duration::from_millis(300);
         Act::Wait(Duration::from_millis(20), if early { Class::Throttled } else { Class::Accepted })
     });
     app.run(&carrier, Until::Settled(no)).await.unwrap();
