@@ -122,10 +122,16 @@ impl Gate {
                 return Err(Shut::SlotMissed);
             }
         }
-        if self.halted.iter().any(|h| h.load(Ordering::Relaxed)) {
-            return Err(Shut::Halted);
-        }
-        Ok(())
+        if self.is_halted() { Err(Shut::Halted) } else { Ok(()) }
+    }
+
+    /// Whether it stands open without a slot to wait for, so that asking again later is as good as asking now.
+    pub fn is_free(&self) -> bool {
+        self.slot.is_none() && !self.is_halted()
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.iter().any(|h| h.load(Ordering::Relaxed))
     }
 }
 
