@@ -85,7 +85,8 @@ impl Offers {
 
 /// A connection that is ready for MAIL FROM.
 pub(super) struct Connection {
-    smtp: AsyncSmtpConnection,
+    /// Boxed, so that a connection is cheaply handed on.
+    smtp: Box<AsyncSmtpConnection>,
     outbox: Outbox,
     pub offers: Offers,
     /// Transactions begun on it.
@@ -312,7 +313,7 @@ where
     let stream: Box<dyn AsyncTokioStream> = Box::new(cork);
     match timeout(options.timeout, AsyncSmtpConnection::connect_with_transport(stream, hello)).await {
         Ok(Ok(smtp)) => {
-            let (offers, last_used) = (Offers::default(), Instant::now());
+            let (smtp, offers, last_used) = (Box::new(smtp), Offers::default(), Instant::now());
             Ok(Connection { smtp, outbox, offers, used: 0, dirty: false, last_used })
         }
         Ok(Err(error)) => match heard(Ok(Err(error)), options.timeout) {

@@ -42,7 +42,7 @@ pub struct Smtp {
     /// Who waits for a permit and may go at once.
     queue: Queue,
     /// Connections nobody uses, the last used on top. Each belongs to a permit that is free.
-    idle: Mutex<Vec<Box<Connection>>>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Smtp {
@@ -100,7 +100,7 @@ impl Smtp {
     /// Says goodbye on every idle connection.
     pub async fn close(&self) {
         let idle = std::mem::take(&mut *self.idle());
-        futures_util::future::join_all(idle.into_iter().map(|connection| connection.quit())).await;
+        futures_util::future::join_all(idle.into_iter().map(Connection::quit)).await;
     }
 
     /// Both arms are outcomes; `Err` is only the short way out.
@@ -144,7 +144,7 @@ impl Smtp {
         &self,
         letter: &Letter<'_>,
         gate: &Gate,
-    ) -> Result<(OwnedSemaphorePermit, Option<Box<Connection>>), Outcome> {
+    ) -> Result<(OwnedSemaphorePermit, Option<Connection>), Outcome> {
         let permits = || Arc::clone(&self.permits).acquire_owned();
         let with_it = |Handed { connection, permit }| Ok((permit, Some(connection)));
         let closed = || Outcome::new(Class::NotSent, "closed", "the route was closed before sending");
@@ -177,7 +177,7 @@ impl Smtp {
     }
 
     /// An idle connection that still answers, or a new one. The caller holds a permit.
-    async fn check_out(&self) -> Result<Box<Connection>, Outcome> {
+    async fn check_out(&self) -> Result<Connection, Outcome> {
         loop {
             let Some(mut connection) = self.idle().pop() else {
                 return self.open().await;
@@ -189,16 +189,16 @@ impl Smtp {
         }
     }
 
-    /// Boxed, like all that is rare: what is sent moves from task to task, and should be small.
-    async fn open(&self) -> Result<Box<Connection>, Outcome> {
-        Box::pin(Connection::open(&self.options)).await.map(Box::new)
+    /// Boxed, because it is rare and large: what waits to be sent moves from task to task and should be small.
+    async fn open(&self) -> Result<Connection, Outcome> {
+        Box::pin(Connection::open(&self.options)).await
     }
 
-    fn check_in(&self, connection: Box<Connection>) {
+    fn check_in(&self, connection: Connection) {
         self.idle().push(connection);
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<Connection>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         // A list of connections is whole whatever happened to the thread that held it.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

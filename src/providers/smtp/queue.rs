@@ -34,7 +34,7 @@ struct Place {
 
 /// A connection on which the envelope was sent and not answered yet, and the right to have it open.
 pub(super) struct Handed {
-    pub(super) connection: Box<Connection>,
+    pub(super) connection: Connection,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Next {
 }
 
 impl Next {
-    pub(super) fn hand(self, connection: Box<Connection>, permit: OwnedSemaphorePermit) {
+    pub(super) fn hand(self, connection: Connection, permit: OwnedSemaphorePermit) {
         if self.give.send(Handed { connection, permit }).is_err() {
             tracing::debug!("a notice was given up after its envelope; its connection is closed");
         }
