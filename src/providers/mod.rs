@@ -13,6 +13,7 @@ pub mod settings;
 pub mod smtp;
 
 use crate::model::channel::Channel;
+use crate::model::lease::Lease;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
@@ -76,6 +77,8 @@ pub struct Gate {
     pace: Option<Arc<Pace>>,
     /// Set when the campaign is paused or cancelled, or the worker stops.
     halted: Vec<Arc<AtomicBool>>,
+    /// The worker's right to send.
+    lease: Option<Arc<Lease>>,
 }
 
 /// Why a gate stayed shut.
@@ -83,6 +86,7 @@ pub struct Gate {
 pub enum Shut {
     Halted,
     SlotMissed,
+    LeaseEnded,
 }
 
 impl Gate {
@@ -107,6 +111,13 @@ impl Gate {
         self
     }
 
+    /// A gate that shuts when the worker's lease no longer holds.
+    #[must_use]
+    pub fn under(mut self, lease: Arc<Lease>) -> Gate {
+        self.lease = Some(lease);
+        self
+    }
+
     /// Waits for the slot, then says whether the notice may go out.
     pub async fn open(&self) -> Result<(), Shut> {
         if let Some((slot, tolerance)) = self.slot {
@@ -122,16 +133,20 @@ impl Gate {
                 return Err(Shut::SlotMissed);
             }
         }
-        if self.is_halted() { Err(Shut::Halted) } else { Ok(()) }
+        self.shut_for_good().map_or(Ok(()), Err)
     }
 
     /// Whether it stands open without a slot to wait for, so that asking again later is as good as asking now.
     pub fn is_free(&self) -> bool {
-        self.slot.is_none() && !self.is_halted()
+        self.slot.is_none() && self.shut_for_good().is_none()
     }
 
-    fn is_halted(&self) -> bool {
-        self.halted.iter().any(|h| h.load(Ordering::Relaxed))
+    fn shut_for_good(&self) -> Option<Shut> {
+        if self.halted.iter().any(|h| h.load(Ordering::Relaxed)) {
+            return Some(Shut::Halted);
+        }
+        let ended = self.lease.as_ref().is_some_and(|l| !l.holds(std::time::Instant::now()));
+        ended.then_some(Shut::LeaseEnded)
     }
 }
 
@@ -140,6 +155,9 @@ impl Shut {
     pub fn outcome(self) -> Outcome {
         match self {
             Shut::Halted => Outcome::new(Class::NotSent, "halted", "paused or stopped before sending"),
+            Shut::LeaseEnded => {
+                Outcome::new(Class::NotSent, "lease-ended", "the worker lost touch with the database before sending")
+            }
             Shut::SlotMissed => Outcome::new(Class::NotSent, "slot-missed", "its slot in the rate limit had passed"),
         }
     }
