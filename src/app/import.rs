@@ -11,7 +11,7 @@ use crate::model::person::Person;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::store::Tx;
-use crate::store::import::{NewPerson, NewSource, SourceSums, StoredPerson};
+use crate::store::import::{ContactRuns, NewPerson, NewSource, SourceSums, StoredPerson};
 use crate::vault::CampaignKeys;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -81,6 +81,7 @@ pub(super) async fn import(
         keys: into.keys.clone(),
         sums: SourceSums::default(),
         tallies: BTreeMap::new(),
+        contacts: app.store.contact_runs(),
         unclosed_quote: None,
     };
     while let Some(first) = from.recv().await {
@@ -100,7 +101,7 @@ pub(super) async fn import(
     if let Some(problem) = writing.unclosed_quote {
         return Err(problem.into());
     }
-    app.store.take_in_contacts(into.campaign).await?;
+    app.store.take_in_contacts(into.campaign, writing.contacts).await?;
     let tallies: Vec<(String, String, i64)> = writing.tallies.into_iter().map(|((k, n), v)| (k, n, v)).collect();
     let mut tx = app.store.begin().await?;
     let last = read.next_person - 1;
@@ -207,6 +208,7 @@ struct Writing {
     keys: Arc<CampaignKeys>,
     sums: SourceSums,
     tallies: BTreeMap<(String, String), i64>,
+    contacts: ContactRuns,
     unclosed_quote: Option<Problem>,
 }
 
@@ -214,13 +216,16 @@ impl Writing {
     async fn write(&mut self, tx: &mut Tx<'_>, batch: Batch, files: &mut Files) -> Result<(), AppError> {
         let (news, rest): (Vec<NewPerson>, Vec<Rest>) = batch.candidates.into_iter().map(Rest::split).unzip();
         let added = tx.add_persons(self.campaign, self.source, &news).await?;
+        let mut added = added.into_iter().peekable();
         let mut rejected = batch.rejected;
         let mut lines: Vec<(u64, Value)> = Vec::new();
         let mut problems: Vec<(bool, Problem)> = Vec::new();
         for (new, rest) in news.iter().zip(rest) {
             let mut merged_into = None;
-            if added.contains(&new.no) {
+            if added.next_if_eq(&new.no).is_some() {
                 self.count_person(new);
+                let waits = AppError::io("setting the contacts of the list aside");
+                self.contacts.add(new.no, &new.contacts).map_err(waits)?;
             } else {
                 match self.merge_into_existing(tx, new, &rest).await? {
                     Ok(row) => merged_into = Some(row),
