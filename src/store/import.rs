@@ -38,6 +38,12 @@ pub struct NewPerson {
     pub contacts: Vec<i64>,
 }
 
+impl AsRef<NewPerson> for NewPerson {
+    fn as_ref(&self) -> &NewPerson {
+        self
+    }
+}
+
 /// A person who is there already.
 #[derive(Clone, Debug)]
 pub struct StoredPerson {
@@ -90,7 +96,7 @@ impl Tx<'_> {
         &mut self,
         campaign: i64,
         source: i64,
-        persons: &[NewPerson],
+        persons: &[impl AsRef<NewPerson>],
     ) -> Result<Vec<i64>, StoreError> {
         let mut added = Vec::with_capacity(persons.len());
         let mut chunks = persons.chunks(ROWS_PER_STATEMENT);
@@ -100,11 +106,11 @@ impl Tx<'_> {
                 tokio::join!(query.execute(self.conn()), async { insert_sealed(campaign, some) });
             let written = written.map_err(|e| self.fail(e))?.rows_affected();
             if written == some.len() as u64 {
-                added.extend(some.iter().map(|p| p.no));
+                added.extend(some.iter().map(|p| p.as_ref().no));
             } else {
                 // Only where somebody was there already: asking for every row's number costs more than writing it.
                 let numbers = self.numbers_written(campaign, some).await?;
-                sealed = insert_sealed(campaign, some.iter().filter(|p| numbers.binary_search(&p.no).is_ok()));
+                sealed = insert_sealed(campaign, some.iter().filter(|p| numbers.binary_search(&p.as_ref().no).is_ok()));
                 added.extend(numbers);
             }
             let following = async { chunks.next().map(|some| (some, insert_persons(campaign, source, some))) };
@@ -119,8 +125,12 @@ impl Tx<'_> {
     }
 
     /// Those of the persons whom the database has under these numbers.
-    async fn numbers_written(&mut self, campaign: i64, persons: &[NewPerson]) -> Result<Vec<i64>, StoreError> {
-        let numbers = || persons.iter().map(|p| p.no);
+    async fn numbers_written(
+        &mut self,
+        campaign: i64,
+        persons: &[impl AsRef<NewPerson>],
+    ) -> Result<Vec<i64>, StoreError> {
+        let numbers = || persons.iter().map(|p| p.as_ref().no);
         sqlx::query_scalar("select no from person where campaign = $1 and no >= $2 and no <= $3 order by no")
             .bind(campaign)
             .bind(numbers().min().unwrap_or_default())
@@ -308,11 +318,11 @@ impl Store {
 
 type Insert = Query<'static, Any, AnyArguments>;
 
-fn insert_persons(campaign: i64, source: i64, persons: &[NewPerson]) -> Insert {
+fn insert_persons(campaign: i64, source: i64, persons: &[impl AsRef<NewPerson>]) -> Insert {
     let row = format!("({campaign},?,{source},?,?,?,?,?,'in_flight'),");
     let columns = "person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing)";
     let mut query = insert(columns, &row, persons.len(), "on conflict do nothing");
-    for p in persons {
+    for p in persons.iter().map(AsRef::as_ref) {
         query = query.bind(p.no).bind(p.row as i64).bind(p.ref_hash.as_slice());
         query = query.bind(p.reach.as_str()).bind(p.locale.as_str()).bind(p.country.as_str());
     }
@@ -320,8 +330,11 @@ fn insert_persons(campaign: i64, source: i64, persons: &[NewPerson]) -> Insert {
 }
 
 /// Nothing where there is nobody.
-fn insert_sealed<'p>(campaign: i64, persons: impl IntoIterator<Item = &'p NewPerson>) -> Option<Insert> {
-    let persons: Vec<&NewPerson> = persons.into_iter().collect();
+fn insert_sealed<'p, P: AsRef<NewPerson> + 'p>(
+    campaign: i64,
+    persons: impl IntoIterator<Item = &'p P>,
+) -> Option<Insert> {
+    let persons: Vec<&NewPerson> = persons.into_iter().map(AsRef::as_ref).collect();
     if persons.is_empty() {
         return None;
     }
