@@ -200,7 +200,9 @@ class Round:
     # What is done to it
 
     def somebody(self):
-        return self.lots.choice(self.workers)
+        """Mostly one that has been there for a while, so that it has notices in its hands."""
+        by_age = sorted(self.workers, key=lambda worker: worker.began)
+        return self.lots.choice(by_age if self.chance(0.3) else by_age[: (len(by_age) + 1) // 2])
 
     def kill_worker(self):
         if self.workers:
