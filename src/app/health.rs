@@ -78,6 +78,7 @@ impl Health {
         if *said != Some(answer) {
             match answer {
                 Ok(()) => tracing::info!("ready"),
+                Err(why @ (STARTING | DRAINING)) => tracing::info!(code = why.code, "not ready: {}", why.message),
                 Err(why) => tracing::warn!(code = why.code, "not ready: {}", why.message),
             }
             *said = Some(answer);

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How long after the signal to stop it is said that it takes its time, and how often again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends until the end; the first Ctrl-C (or SIGTERM) finishes what is on the wire, the second one ends at once.
 pub(super) async fn send(context: &Context, app: &App, lock: &WorkerLock, until: Until) -> Result<End, Failure> {

@@ -6,6 +6,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// A moment that never comes.
+const FOR_GOOD: u64 = u64::MAX;
+
 #[derive(Debug)]
 pub struct Lease {
     origin: Instant,
@@ -22,7 +25,7 @@ impl Lease {
 
     /// A lease that nobody can take away: one process at a time has the database.
     pub fn for_good() -> Lease {
-        Lease { origin: Instant::now(), good_until: AtomicU64::new(u64::MAX), lost: AtomicBool::new(false) }
+        Lease { origin: Instant::now(), good_until: AtomicU64::new(FOR_GOOD), lost: AtomicBool::new(false) }
     }
 
     pub fn extend(&self, until: Instant) {
@@ -47,8 +50,9 @@ impl Lease {
         if self.is_lost() {
             return Some(Duration::ZERO);
         }
-        let good = Duration::from_micros(self.good_until.load(Ordering::Relaxed));
-        self.origin.checked_add(good).map(|until| until.saturating_duration_since(now))
+        let good = self.good_until.load(Ordering::Relaxed);
+        let until = if good == FOR_GOOD { None } else { self.origin.checked_add(Duration::from_micros(good)) };
+        until.map(|until| until.saturating_duration_since(now))
     }
 }
 
@@ -70,5 +74,6 @@ mod tests {
         assert!(!lease.holds(at(0)));
         assert_eq!(lease.left(at(0)), Some(Duration::ZERO));
         assert!(Lease::for_good().holds(at(1_000_000)));
+        assert_eq!(Lease::for_good().left(start), None);
     }
 }

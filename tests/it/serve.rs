@@ -221,6 +221,12 @@ impl Answer {
 async fn probes_are_answered_until_it_is_asked_to_stop(place: Installation) {
     let mut server = place.start("serve");
     server.until_ready();
+    let lease = server.request("GET", "/metrics").body;
+    let lease = lease.lines().find_map(|l| l.strip_prefix("forewarn_worker_lease_seconds ")).unwrap().to_owned();
+    match place.url {
+        None => assert_eq!(lease, "+Inf"),
+        Some(_) => assert!((0.1..=15.0).contains(&lease.parse::<f64>().unwrap()), "{lease}"),
+    }
     let alive = server.request("GET", "/healthz");
     assert_eq!((alive.status, alive.json()["alive"].clone()), (200, true.into()));
     assert!(!alive.head.contains("server:") && !alive.head.contains("forewarn"), "{}", alive.head);
@@ -382,12 +388,15 @@ async fn two_workers_are_shown_by_name_with_their_signs_of_life() {
     let Some(sink) = Sink::counting(&[]) else { return };
     let Some(place) = Installation::on_postgres().await else { return };
     let id = place.campaign(3, sink.address);
-    let mut workers = [place.start("serve"), place.start("worker --listen 127.0.0.1:0")];
-    workers.iter().for_each(Process::until_ready);
+    // One after the other, so that they are registered in this order.
+    let mut workers = ["serve", "worker --listen 127.0.0.1:0"].map(|line| {
+        let worker = place.start(line);
+        worker.until_ready();
+        worker
+    });
     let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let shown = |line: &str| String::from_utf8(place.run(line).stdout).unwrap();
     let doctor = shown("doctor");
-    // It runs until everybody is told; a status of a finished campaign names its workers too.
     let status = shown(&format!("campaign status {id}"));
     let listed = place.json(&format!("campaign status {id} --json"))["workers"].clone();
     assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
