@@ -5,7 +5,7 @@
 
 mod contacts;
 
-use super::{ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
+use super::{Engine, ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
 use crate::model::problem::Problem;
 use crate::vault::SealedPerson;
 pub use contacts::ContactRuns;
@@ -14,14 +14,11 @@ use serde_json::json;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row as _};
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Contacts that one transaction puts into their table: what others wait for at most.
 const CONTACTS_PER_COMMIT: usize = 100_000;
-
-/// How the large inserts begin. When a row of one breaks a rule of its table the whole transaction is undone, and not
-/// the statement only: SQLite then needs no copy of every page that the statement touches.
-const INSERT: &str = "insert or rollback into";
 
 /// A person ready to be written.
 #[derive(Clone, Debug)]
@@ -98,22 +95,27 @@ impl Tx<'_> {
         source: i64,
         persons: &[impl AsRef<NewPerson>],
     ) -> Result<Vec<i64>, StoreError> {
+        let engine = self.engine();
         let mut added = Vec::with_capacity(persons.len());
         let mut chunks = persons.chunks(ROWS_PER_STATEMENT);
-        let mut next = chunks.next().map(|some| (some, insert_persons(campaign, source, some)));
+        let mut next = chunks.next().map(|some| (some, insert_persons(engine, campaign, source, some)));
         while let Some((some, query)) = next.take() {
             let (written, mut sealed) =
-                tokio::join!(query.execute(self.conn()), async { insert_sealed(campaign, some) });
+                tokio::join!(query.execute(self.conn()), async { insert_sealed(engine, campaign, some) });
             let written = written.map_err(|e| self.fail(e))?.rows_affected();
             if written == some.len() as u64 {
                 added.extend(some.iter().map(|p| p.as_ref().no));
             } else {
                 // Only where somebody was there already: asking for every row's number costs more than writing it.
                 let numbers = self.numbers_written(campaign, some).await?;
-                sealed = insert_sealed(campaign, some.iter().filter(|p| numbers.binary_search(&p.as_ref().no).is_ok()));
+                sealed = insert_sealed(
+                    engine,
+                    campaign,
+                    some.iter().filter(|p| numbers.binary_search(&p.as_ref().no).is_ok()),
+                );
                 added.extend(numbers);
             }
-            let following = async { chunks.next().map(|some| (some, insert_persons(campaign, source, some))) };
+            let following = async { chunks.next().map(|some| (some, insert_persons(engine, campaign, source, some))) };
             let (done, query) = match sealed {
                 Some(sealed) => tokio::join!(sealed.execute(self.conn()), following),
                 None => (Ok(Default::default()), following.await),
@@ -271,26 +273,29 @@ impl Tx<'_> {
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        self.tally(campaign, tallies.iter().cloned()).await
+        self.tally(campaign, tallies.iter().cloned());
+        Ok(())
     }
 }
 
 impl Store {
     /// Where the contacts of a source wait until it is read.
     pub fn contact_runs(&self) -> ContactRuns {
-        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty());
-        ContactRuns::new(folder.unwrap_or(Path::new(".")))
+        let beside = |path: &Path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).into();
+        ContactRuns::new(self.path().map_or_else(std::env::temp_dir, beside))
     }
 
     /// Puts the contacts of a source into their table, in its own order: written once from one end to the other instead
     /// of a page here and a page there for every row.
     pub async fn take_in_contacts(&self, campaign: i64, runs: ContactRuns) -> Result<(), StoreError> {
-        let waits = |source| StoreError::Contacts { path: self.shown(), source };
+        let engine = self.engine();
+        let folder = runs.folder().display().to_string();
+        let waits = |source| StoreError::Aside { folder: folder.clone(), source };
         let mut contacts = runs.sorted().map_err(waits)?;
         let mut some = Vec::with_capacity(ROWS_PER_STATEMENT);
         let mut following = || {
             contacts.take(ROWS_PER_STATEMENT, &mut some).map_err(waits)?;
-            Ok::<_, StoreError>((!some.is_empty()).then(|| insert_contacts(campaign, &some)))
+            Ok::<_, StoreError>((!some.is_empty()).then(|| insert_contacts(engine, campaign, &some)))
         };
         let mut next = following()?;
         while next.is_some() {
@@ -318,10 +323,10 @@ impl Store {
 
 type Insert = Query<'static, Any, AnyArguments>;
 
-fn insert_persons(campaign: i64, source: i64, persons: &[impl AsRef<NewPerson>]) -> Insert {
+fn insert_persons(engine: Engine, campaign: i64, source: i64, persons: &[impl AsRef<NewPerson>]) -> Insert {
     let row = format!("({campaign},?,{source},?,?,?,?,?,'in_flight'),");
     let columns = "person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing)";
-    let mut query = insert(columns, &row, persons.len(), "on conflict do nothing");
+    let mut query = insert(engine, columns, &row, persons.len(), "on conflict do nothing");
     for p in persons.iter().map(AsRef::as_ref) {
         query = query.bind(p.no).bind(p.row as i64).bind(p.ref_hash.as_slice());
         query = query.bind(p.reach.as_str()).bind(p.locale.as_str()).bind(p.country.as_str());
@@ -331,6 +336,7 @@ fn insert_persons(campaign: i64, source: i64, persons: &[impl AsRef<NewPerson>])
 
 /// Nothing where there is nobody.
 fn insert_sealed<'p, P: AsRef<NewPerson> + 'p>(
+    engine: Engine,
     campaign: i64,
     persons: impl IntoIterator<Item = &'p P>,
 ) -> Option<Insert> {
@@ -339,26 +345,44 @@ fn insert_sealed<'p, P: AsRef<NewPerson> + 'p>(
         return None;
     }
     let columns = "sealed_person (campaign, no, wrapped_key, sealed)";
-    let mut query = insert(columns, &format!("({campaign},?,?,?),"), persons.len(), "");
+    let mut query = insert(engine, columns, &format!("({campaign},?,?,?),"), persons.len(), "");
     for p in persons {
         query = query.bind(p.no).bind(p.sealed.key.as_slice()).bind(p.sealed.blob.as_slice());
     }
     Some(query)
 }
 
-fn insert_contacts(campaign: i64, contacts: &[HashedContact]) -> Insert {
+fn insert_contacts(engine: Engine, campaign: i64, contacts: &[HashedContact]) -> Insert {
     let columns = "contact (campaign, hash, person, ordinal)";
-    let mut query = insert(columns, &format!("({campaign},?,?,?),"), contacts.len(), "on conflict do nothing");
+    let mut query = insert(engine, columns, &format!("({campaign},?,?,?),"), contacts.len(), "on conflict do nothing");
     for contact in contacts {
         query = query.bind(contact.hash).bind(contact.person).bind(i64::from(contact.ordinal));
     }
     query
 }
 
-/// An insert of many rows, each of the form `row` and with a comma behind it. The places are bare question marks: SQLite
-/// looks numbered ones up one by one, which makes a statement of thousands quadratic.
-fn insert(table: &str, row: &str, rows: usize, after: &str) -> Insert {
+/// An insert of many rows, each of the form `row` and with a comma behind it.
+///
+/// SQLite gets bare question marks: it looks numbered ones up one by one, which makes a statement of thousands
+/// quadratic. When a row there breaks a rule of its table the whole transaction is undone and not the statement only, so
+/// that no copy is kept of every page that the statement touches.
+fn insert(engine: Engine, table: &str, row: &str, rows: usize, after: &str) -> Insert {
     let rows = row.repeat(rows);
     let rows = rows.trim_end_matches(',');
-    sqlx::query(AssertSqlSafe(format!("{INSERT} {table} values {rows} {after}")))
+    sqlx::query(AssertSqlSafe(match engine {
+        Engine::Sqlite => format!("insert or rollback into {table} values {rows} {after}"),
+        Engine::Postgres => format!("insert into {table} values {} {after}", numbered(rows)),
+    }))
+}
+
+/// With `$1`, `$2` … in place of the question marks.
+fn numbered(text: &str) -> String {
+    let mut numbered = String::with_capacity(2 * text.len());
+    for (no, part) in text.split('?').enumerate() {
+        if no > 0 {
+            _ = write!(numbered, "${no}");
+        }
+        numbered.push_str(part);
+    }
+    numbered
 }
