@@ -223,8 +223,8 @@ impl Writing {
             let mut merged_into = None;
             if added.next_if_eq(&new.no).is_some() {
                 self.tallies.count_person(new);
-                let waiting = self.contacts.add(new.no, &new.contacts);
-                waiting.map_err(AppError::io("setting the contacts of the list aside"))?;
+                let waits = AppError::io("setting the contacts of the list aside");
+                self.contacts.add(new.no, &new.contacts).map_err(waits)?;
             } else {
                 match self.merge_into_existing(tx, new).await? {
                     Ok(row) => merged_into = Some(row),

@@ -40,9 +40,12 @@ pub enum StoreError {
     WrongKey { path: String },
     #[error("another worker runs on {path}: one SQLite file serves one worker at a time; stop that worker first")]
     WorkerRuns { path: String },
-    #[error("the contacts of a list cannot wait in {folder}; look at its rights and the space left, then try again")]
-    Aside {
-        folder: String,
+    #[error(
+        "the contacts of the list cannot wait in a file beside the database {path}; look at the space left there, then \
+         run the command again: nothing was lost"
+    )]
+    Contacts {
+        path: String,
         #[source]
         source: std::io::Error,
     },
@@ -78,8 +81,8 @@ impl StoreError {
             StoreError::WrongKey { .. } => Some("wrong-key"),
             StoreError::WorkerRuns { .. } => Some("worker-runs"),
             StoreError::Full { .. }
+            | StoreError::Contacts { .. }
             | StoreError::Fenced { .. }
-            | StoreError::Aside { .. }
             | StoreError::Sql { .. }
             | StoreError::Unreadable { .. } => None,
         }

@@ -14,11 +14,14 @@ use serde_json::json;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row as _};
-use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Contacts that one transaction puts into their table: what others wait for at most.
 const CONTACTS_PER_COMMIT: usize = 100_000;
+
+/// How the large inserts begin. When a row of one breaks a rule of its table the whole transaction is undone, and not
+/// the statement only: SQLite then needs no copy of every page that the statement touches.
+const INSERT: &str = "insert or rollback into";
 
 /// A person ready to be written.
 #[derive(Clone, Debug)]
@@ -281,21 +284,20 @@ impl Tx<'_> {
 impl Store {
     /// Where the contacts of a source wait until it is read.
     pub fn contact_runs(&self) -> ContactRuns {
-        let beside = |path: &Path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).into();
-        ContactRuns::new(self.path().map_or_else(std::env::temp_dir, beside))
+        let beside = self.path().and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
+        let elsewhere = if self.is_shared() { std::env::temp_dir() } else { PathBuf::from(".") };
+        ContactRuns::new(beside.unwrap_or(&elsewhere))
     }
 
     /// Puts the contacts of a source into their table, in its own order: written once from one end to the other instead
     /// of a page here and a page there for every row.
     pub async fn take_in_contacts(&self, campaign: i64, runs: ContactRuns) -> Result<(), StoreError> {
-        let engine = self.engine();
-        let folder = runs.folder().display().to_string();
-        let waits = |source| StoreError::Aside { folder: folder.clone(), source };
+        let waits = |source| StoreError::Contacts { path: self.shown(), source };
         let mut contacts = runs.sorted().map_err(waits)?;
         let mut some = Vec::with_capacity(ROWS_PER_STATEMENT);
         let mut following = || {
             contacts.take(ROWS_PER_STATEMENT, &mut some).map_err(waits)?;
-            Ok::<_, StoreError>((!some.is_empty()).then(|| insert_contacts(engine, campaign, &some)))
+            Ok::<_, StoreError>((!some.is_empty()).then(|| insert_contacts(self.engine(), campaign, &some)))
         };
         let mut next = following()?;
         while next.is_some() {
@@ -361,28 +363,19 @@ fn insert_contacts(engine: Engine, campaign: i64, contacts: &[HashedContact]) ->
     query
 }
 
-/// An insert of many rows, each of the form `row` and with a comma behind it.
-///
-/// SQLite gets bare question marks: it looks numbered ones up one by one, which makes a statement of thousands
-/// quadratic. When a row there breaks a rule of its table the whole transaction is undone and not the statement only, so
-/// that no copy is kept of every page that the statement touches.
+/// An insert of many rows, each of the form `row` and with a comma behind it. SQLite gets bare question marks for the
+/// places: it looks numbered ones up one by one, which makes a statement of thousands quadratic.
 fn insert(engine: Engine, table: &str, row: &str, rows: usize, after: &str) -> Insert {
     let rows = row.repeat(rows);
     let rows = rows.trim_end_matches(',');
-    sqlx::query(AssertSqlSafe(match engine {
-        Engine::Sqlite => format!("insert or rollback into {table} values {rows} {after}"),
-        Engine::Postgres => format!("insert into {table} values {} {after}", numbered(rows)),
-    }))
-}
-
-/// With `$1`, `$2` … in place of the question marks.
-fn numbered(text: &str) -> String {
-    let mut numbered = String::with_capacity(2 * text.len());
-    for (no, part) in text.split('?').enumerate() {
-        if no > 0 {
-            _ = write!(numbered, "${no}");
+    let sql = match engine {
+        Engine::Sqlite => format!("{INSERT} {table} values {rows} {after}"),
+        Engine::Postgres => {
+            let mut places = rows.split('?').zip(0..);
+            let first = places.next().map_or("", |(text, _)| text);
+            let numbered: String = places.map(|(text, n)| format!("${n}{text}")).collect();
+            format!("insert into {table} values {first}{numbered} {after}")
         }
-        numbered.push_str(part);
-    }
-    numbered
+    };
+    sqlx::query(AssertSqlSafe(sql))
 }

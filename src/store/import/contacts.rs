@@ -36,13 +36,8 @@ pub struct ContactRuns {
 
 impl ContactRuns {
     /// None yet; what does not fit into memory will wait in `folder`.
-    pub fn new(folder: PathBuf) -> ContactRuns {
-        ContactRuns { folder, waiting: Vec::new(), file: None, runs: Vec::new() }
-    }
-
-    /// Where what does not fit into memory waits.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn new(folder: &Path) -> ContactRuns {
+        ContactRuns { folder: folder.to_owned(), waiting: Vec::new(), file: None, runs: Vec::new() }
     }
 
     /// Puts the contacts of one person aside.
@@ -173,7 +168,7 @@ mod tests {
     fn contacts_of_any_number_come_back_whole_and_in_order() {
         let folder = tempfile::tempdir().unwrap();
         for persons in [0, 3, 2 * RUN as i64 + 7] {
-            let mut runs = ContactRuns::new(folder.path().to_owned());
+            let mut runs = ContactRuns::new(folder.path());
             let mut want = Vec::new();
             for person in 0..persons {
                 // Any spreading will do, of either sign.
