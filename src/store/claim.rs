@@ -21,6 +21,8 @@ pub struct Due {
     /// When it was first tried; before that, when it fell due.
     pub first_due: Micros,
     pub reach: String,
+    /// The route that tried it last; empty before the first try.
+    pub route: String,
     pub sealed: SealedPerson,
 }
 
@@ -66,7 +68,8 @@ impl Tx<'_> {
     ) -> Result<Vec<Due>, StoreError> {
         // 4096 = the span of one person's ids, see NoticeId.
         let sql = format!(
-            "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed
+            "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed,
+                    n.route
              from notice n
              join person p on p.campaign = n.campaign and p.no = n.id / 4096
              join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
@@ -229,6 +232,7 @@ fn due_of(store: &Store, row: &AnyRow) -> Result<Due, StoreError> {
         first_due: store.get(row, 5)?,
         reach: store.get(row, 6)?,
         sealed: SealedPerson { key: store.get(row, 7)?, blob: store.get(row, 8)? },
+        route: store.get::<Option<String>>(row, 9)?.unwrap_or_default(),
     })
 }
 

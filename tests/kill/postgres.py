@@ -6,6 +6,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 SETTINGS = """
@@ -62,6 +63,15 @@ class Cluster:
 
     def restart(self, mode):
         self.control("restart", "-m", mode)
+
+    def wait_until_ready(self):
+        """After a crash it recovers by itself."""
+        question = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        for _ in range(600):
+            if subprocess.run(question, check=False).returncode == 0:
+                return
+            time.sleep(0.1)
+        raise OSError("PostgreSQL did not come back within 60 s of a crash")
 
     def url(self, database):
         return f"postgres://forewarn@127.0.0.1:{self.port}/{database}"

@@ -423,7 +423,8 @@ class Round:
             if serving:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.lots.choice(serving), signal.SIGKILL)
-            time.sleep(1)
+            time.sleep(0.5)
+            self.cluster.wait_until_ready()
         self.database_away("backend kill", kill)
 
     def database_away(self, how, do):
