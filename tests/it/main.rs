@@ -13,6 +13,7 @@ mod installation;
 mod intake_truth;
 mod kannel;
 mod rules;
+mod serve;
 mod smtp;
 mod support;
 mod verbs;
