@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod preview;
 mod reading;
 pub mod routes;
+mod sources;
 pub mod status;
 pub mod story;
 pub mod work;

@@ -13,5 +13,6 @@ mod intake_truth;
 mod kannel;
 mod rules;
 mod smtp;
+mod sources;
 mod support;
 mod verbs;

@@ -1,0 +1,1 @@
+//! Queries of the customer's own databases.
