@@ -11,7 +11,7 @@ use crate::model::person::Person;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::store::Tx;
-use crate::store::import::{NewPerson, NewSource, SourceSums, StoredPerson};
+use crate::store::import::{NewPerson, SourceSums, StoredPerson};
 use crate::vault::CampaignKeys;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -60,19 +60,7 @@ pub(super) async fn import(
     let reader = sources::open(source).await?;
     let facts = reader.facts().clone();
     let mut tx = app.store.begin().await?;
-    tx.begin_source(
-        into.campaign,
-        &NewSource {
-            no,
-            name: sources::name(source),
-            encoding: match &facts.sheet {
-                Some(sheet) => format!("{}, sheet {sheet}", facts.encoding),
-                None => facts.encoding.to_owned(),
-            },
-            delimiter: facts.delimiter.map(String::from).unwrap_or_default(),
-        },
-    )
-    .await?;
+    tx.begin_source(into.campaign, &sources::described(no, source, &facts)).await?;
     tx.commit().await?;
     files.headings = facts.headings.clone();
     let (to, mut from) = mpsc::channel(WAITING);

@@ -3,10 +3,11 @@
 //! A connection string is resolved here, at the moment it is used, and goes nowhere but into the reader.
 
 use super::AppError;
-use crate::intake::{ListReader, query_digest};
+use crate::intake::{ListFacts, ListReader, query_digest};
 use crate::model::incident::{Connection, Source};
 use crate::model::problem::Problem;
 use crate::secrets::{ReadableByOthers, SecretRef};
+use crate::store::import::NewSource;
 use secrecy::SecretString;
 
 /// The longest part of a query that stands in the name of a source.
@@ -36,8 +37,17 @@ pub(super) async fn digest(source: &Source) -> Result<String, AppError> {
     joined("reading the list", tokio::task::spawn_blocking(work).await)?
 }
 
+/// The source as it stands in the database while its first row is awaited.
+pub(super) fn described(no: i64, source: &Source, facts: &ListFacts) -> NewSource {
+    let encoding = match &facts.sheet {
+        Some(sheet) => format!("{}, sheet {sheet}", facts.encoding),
+        None => facts.encoding.to_owned(),
+    };
+    NewSource { no, name: name(source), encoding, delimiter: facts.delimiter.map(String::from).unwrap_or_default() }
+}
+
 /// What the source is called in reports: the file's name, or the query itself. Never where the database is.
-pub(super) fn name(source: &Source) -> String {
+fn name(source: &Source) -> String {
     match source {
         Source::File(file) => file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         Source::Query(query) => {

@@ -46,7 +46,7 @@ fn query_source(folder: &Path, mut table: Table<'_>, columns: BTreeMap<String, S
     let how = "write database = \"env:NAME\" or \"file:PATH\" for where the connection string stands";
     let database = table.required("database", how).and_then(Value::text);
     let database = database.and_then(|text| text.parse("bad-database", |text| connection(folder, text)));
-    let how = "write the SELECT that returns the customers, as query = \"\"\"select … order by …\"\"\"";
+    let how = "write the SELECT that returns the customers, as query = \"\"\"…\"\"\"";
     let query = table.required("query", how).and_then(Value::text).and_then(|text| filled("bad-query", text));
     Some(QuerySource { database: database?, query: query?, columns })
 }

@@ -95,7 +95,11 @@ impl TableReader {
             let last = match read(&mut outlet).and_then(|ending| outlet.flush().map(|()| ending)) {
                 Ok(ending) => Piece::Ended(ending),
                 Err(Broken::Refused(error)) => Piece::Refused(error),
-                Err(Broken::Failed(error)) => Piece::Failed(error),
+                Err(Broken::Failed(error)) => match outlet.flush() {
+                    // The rows before it, so that the number of the last good one is known.
+                    Ok(()) => Piece::Failed(error),
+                    Err(_) => return,
+                },
                 Err(Broken::Unwanted) => return,
             };
             // Nobody listening any more is no failure.
@@ -248,7 +252,7 @@ mod tests {
         let (began, begins) = std::sync::mpsc::channel();
         let (_, mut reader) = TableReader::open(Path::new("list"), move |outlet| {
             outlet.opened(opened())?;
-            drop(began.send(()));
+            let _nobody = began.send(());
             Err(Broken::Failed(io::Error::other("gone")))
         })
         .expect("opens");
@@ -263,7 +267,7 @@ mod tests {
         let (ended, ends) = std::sync::mpsc::channel();
         let (_, reader) = TableReader::open(Path::new("list"), move |outlet| {
             let unwanted = outlet.opened(opened()).is_err();
-            drop(ended.send(unwanted));
+            let _nobody = ended.send(unwanted);
             Err(Broken::Unwanted)
         })
         .expect("opens");

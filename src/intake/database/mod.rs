@@ -130,6 +130,7 @@ async fn within_patience<T>(knock: impl Future<Output = Result<T, SqlError>>) ->
 }
 
 /// What a database says before it has read any data. Its words are about the query and the login.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the driver has a dozen further errors, and says there may be more")]
 fn refusal(error: &SqlError) -> DatabaseProblem {
     match error {
         SqlError::Database(said) => match said.code().as_deref().unwrap_or("") {
@@ -148,6 +149,7 @@ fn refusal(error: &SqlError) -> DatabaseProblem {
 }
 
 /// What a database says while rows come: its code, never its words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the driver has a dozen further errors, and says there may be more")]
 fn broken_off(error: &SqlError) -> Broken {
     let why = match error {
         SqlError::Database(said) => match said.code() {

@@ -4,9 +4,9 @@
 use super::{Broken, Column, DatabaseProblem, Ending, NoText, OpenError, Outlet, SqlError};
 use super::{broken_off, headings, pump, refusal, within_patience};
 use futures_util::StreamExt as _;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySql, MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _};
-use sqlx::{Statement as _, TypeInfo as _};
+use sqlx::{Statement as _, Type, TypeInfo as _};
 use std::path::Path;
 
 /// The snapshot; and the patience of a server whose rows are taken as fast as persons can be sealed and stored.
@@ -36,8 +36,12 @@ pub(super) async fn read(connection: &str, query: String, path: &Path, outlet: &
 
 async fn columns(connection: &mut MySqlConnection, query: String) -> Result<Vec<Column>, SqlError> {
     let statement = connection.prepare(AssertSqlSafe(query).into_sql_str()).await?;
-    let column =
-        |c: &sqlx::mysql::MySqlColumn| Column { name: c.name().to_owned(), kind: c.type_info().name().to_owned() };
+    let column = |c: &MySqlColumn| {
+        // A text that is compared byte by byte is called binary, and is text all the same.
+        let is_text = <str as Type<MySql>>::compatible(c.type_info());
+        let kind = if is_text { "TEXT" } else { c.type_info().name() };
+        Column { name: c.name().to_owned(), kind: kind.to_owned() }
+    };
     Ok(statement.columns().iter().map(column).collect())
 }
 

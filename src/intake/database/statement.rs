@@ -51,10 +51,7 @@ fn words(query: &str) -> Result<Vec<Word<'_>>, &'static str> {
                 return Err("holds a remark that is executed");
             }
             '/' if rest.starts_with("/*") => rest.find("*/").ok_or("has a remark that is not closed")? + 2,
-            '$' => match dollar_quoted(rest) {
-                Some(length) => length,
-                None => 1,
-            },
+            '$' => dollar_quoted(rest).unwrap_or(1),
             sign if sign.is_alphanumeric() || sign == '_' => {
                 let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
                 let length = length.unwrap_or(rest.len());

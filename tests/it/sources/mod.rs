@@ -40,7 +40,7 @@ impl Place {
             "[incident]\nid = \"s-1\"\ntitle = \"Portal\"\noccurred = 2026-11-01T02:00:00+08:00\n\
              discovered = 2026-11-03T09:30:00+08:00\ndata_types = [\"name\", \"email\"]\n[incident.text.en]\n{text}\
              [campaign]\nkind = \"initial\"\ntemplates = \"breach-notice\"\ndefault_locale = \"en\"\n\
-             ladder = [{{ channel = \"email\" }}, {{ channel = \"sms\" }}]\n{tables}"
+             ladder = [{{ channel = \"email\" }}, {{ channel = \"sms\", when = \"not-delivered\", after = \"4h\" }}]\n{tables}"
         );
         self.write("incident.toml", incident);
     }

@@ -178,10 +178,12 @@ fn a_workbook_made_to_do_harm_is_refused_in_bounded_memory() {
     part("_rels/.rels", &relation("officeDocument", "xl/workbook.xml"), "", 0);
     part("xl/_rels/workbook.xml.rels", &relation("worksheet", "sheet1.xml"), "", 0);
     part("xl/workbook.xml", "<w><sheets><sheet name=\"A\" r:id=\"r1\"/></sheets></w>", "", 0);
-    part("xl/sheet1.xml", "<w><sheetData><row>", &"<c/>".repeat(16_384), 2_000);
+    part("xl/sheet1.xml", "<w><sheetData><row>", &format!("<c/>{}", " ".repeat(4 << 20)), 20);
     let bomb = writer.finish().expect("a file").into_inner();
     assert!(bomb.len() < 1_000_000);
     assert!(refused(&bomb, "").contains("unpacks to more than a list can need"));
+    let endless = format!("<row><c t=\"inlineStr\"><is><t>{}</t></is></c></row>", "x".repeat(10 << 20));
+    assert!(refused(&xlsx(&[Sheet::of("A", &endless)]), "").contains("unpacks to more than a list can need"));
 }
 
 #[test]
