@@ -2,76 +2,17 @@
 # The whole path of an email (claim, open, render, send, record) to smtp-sink, held against smtp-source, which only
 # sends, to the same sink in the same run. The rounds alternate in their order.
 #
-#   benches/email_path.sh [PERSONS [ROUNDS [MESSAGES]]]    100000 persons, 3 rounds, 20000 messages of smtp-source
+#   benches/email_path.sh [PERSONS [ROUNDS [MESSAGES]]]    100000 persons, 5 rounds, 20000 messages of smtp-source
 #
-# Ours is timed from the start of `campaign start --wait` to its end: opening the database, planning and closing
-# included. smtp-source runs with -s 16 -d (16 sessions, connections kept), once with the mean size of our messages and
+# smtp-source runs with -s 16 -d (16 sessions, connections kept), once with the mean size of our messages and
 # once with 10240 octets.
 source "$(dirname "${BASH_SOURCE[0]}")/setting.sh"
-persons=${1:-100000} rounds=${2:-3} messages=${3:-20000}
-need smtp-source "on Debian: apt-get install postfix (its daemon need not run)"
+source "$HERE/email_run.sh"
+persons=${1:-100000} rounds=${2:-5} messages=${3:-20000}
 
 describe "$persons $rounds $messages"
 
-# ready DIR PERSONS: an approved campaign whose relay is at port @PORT@. Sets id.
-ready() {
-  installation "$1" <<'TOML'
-[campaign]
-kind = "initial"
-templates = "breach-notice"
-default_locale = "en"
-ladder = [{ channel = "email" }]
-TOML
-  python3 "$HERE/make_list.py" "$2" --contacts email >"$1/list.csv"
-  smtp_route "$1" 2525
-  id=$(approved_campaign "$1")
-}
-
-# The mean size, from a small run to a receiver that writes it down.
-ready "$WORK/sample" 800
-port=$(free_port)
-python3 "$HERE/faulty_relay.py" "$port" "$WORK/sample.jsonl" &
-started+=("$!")
-wait_for_port "$port"
-sed -i "s/port = 2525/port = $port/" "$WORK/sample/config.toml"
-fw "$WORK/sample" --json campaign start "$id" --wait >/dev/null 2>&1
-size=$(python3 -c 'import json, statistics, sys
-print(round(statistics.mean(json.loads(line)["octets"] for line in open(sys.argv[1]))))' "$WORK/sample.jsonl")
-stop "${started[-1]}"
-printf 'messages    ours of 800 persons: %s octets in the mean\n' "$size"
-
-ready "$WORK/approved" "$persons"
-sync
-
-# ours: one run on a fresh copy of the approved campaign. Sets rate and peak.
-ours() {
-  local dir=$WORK/ours count accepted
-  rm -rf "$dir"
-  cp -r "$WORK/approved" "$dir"
-  start_sink "$WORK/sink"
-  sed -i "s/port = 2525/port = $sink_port/" "$dir/config.toml"
-  sync
-  python3 "$HERE/measure.py" "$WORK/took.json" "$FOREWARN" --config "$dir/config.toml" --json \
-    campaign start "$id" --wait >"$dir/started.json" 2>"$dir/start.err" || fail "campaign start: $(cat "$dir/start.err")"
-  count=$(sink_count "$WORK/sink")
-  stop "$sink_pid"
-  accepted=$(fw "$dir" campaign log "$id" --format csv | grep -c ',attempt,accepted,')
-  rate=$(calculate "round($persons / $(field wall_s <"$WORK/took.json"))")
-  peak=$(field peak_rss_mb <"$WORK/took.json")
-  printf '  ours        %6s msgs/s, %s s of CPU, peak %s MB\n' "$rate" "$(field cpu_s <"$WORK/took.json")" "$peak"
-  check "sink $count = log $accepted = $persons persons" test "$count $accepted" = "$persons $persons"
-}
-
-# theirs SIZE: one run of smtp-source. Sets rate.
-theirs() {
-  start_sink "$WORK/sink"
-  python3 "$HERE/measure.py" "$WORK/took.json" smtp-source -d -s 16 -l "$1" -m "$messages" "127.0.0.1:$sink_port" 2>"$WORK/source.err" ||
-    fail "smtp-source: $(cat "$WORK/source.err")"
-  check "sink took $messages" test "$(sink_count "$WORK/sink")" = "$messages"
-  stop "$sink_pid"
-  rate=$(calculate "round($messages / $(field wall_s <"$WORK/took.json"))")
-  printf '  smtp-source %6s msgs/s of %s octets\n' "$rate" "$1"
-}
+prepare_ours "$persons"
 
 own=() same=() ten=() peaks=() ratios=() ratios_ten=()
 for round in $(seq "$rounds"); do
@@ -79,9 +20,9 @@ for round in $(seq "$rounds"); do
   if [ $((round % 2)) = 1 ]; then order="ours same ten"; else order="ten same ours"; fi
   for case in $order; do
     case $case in
-      ours) ours; own+=("$rate") peaks+=("$peak") ;;
-      same) theirs "$size"; same+=("$rate") ;;
-      ten) theirs 10240; ten+=("$rate") ;;
+      ours) ours "$persons"; own+=("$rate") peaks+=("$peak") ;;
+      same) theirs "$size" "$messages"; same+=("$rate") ;;
+      ten) theirs 10240 "$messages"; ten+=("$rate") ;;
     esac
   done
   ratios+=("$(calculate "round(${own[-1]} / ${same[-1]}, 3)")")

@@ -78,7 +78,7 @@ describe() {
   mkdir -p "$WORK"
   chmod 755 "$WORK"
   printf '== %s\n' "$TRIAL"
-  printf 'command     %s\n' "$("$FOREWARN" --version), benches/$TRIAL.sh $*"
+  printf 'command     %s\n' "$("$FOREWARN" --version), $(realpath --relative-to="$ROOT" "$0") $*"
   printf 'machine     %s; %s cores; %s MB memory; Linux %s; %s\n' \
     "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" \
     "$(awk '/^MemTotal/ { print int($2 / 1000) }' /proc/meminfo)" "$(uname -r)" "$(stat -f -c %T "$WORK")"

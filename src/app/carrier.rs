@@ -163,7 +163,7 @@ impl Carrier for AdapterCarrier {
             Ok(out) => out,
             Err(outcome) => return outcome,
         };
-        let mut gate = Gate::default().unless(job.halted).unless(job.stopping);
+        let mut gate = Gate::default().unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
             if let Some(pace) = &self.routes[job.route].pace {

@@ -5,13 +5,14 @@
 use super::digests::{digests, ladder_digest, list_digest};
 use super::import::{Files, Into, Outputs, import};
 use super::{App, AppError, sources};
-use crate::config::Database;
+use crate::config::{Database, DatabaseAddress};
 use crate::content::{Sender, TemplateFiles, Texts};
 use crate::model::campaign::CampaignState;
-use crate::model::incident::{CampaignPlan, Connection, Incident, Source};
+use crate::model::incident::{CampaignPlan, Incident};
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
 use crate::secrets::SecretRef;
+use crate::store::ImportLock;
 use crate::store::campaign::Campaign;
 use crate::vault::CampaignKeys;
 use rand::seq::IndexedRandom as _;
@@ -60,28 +61,32 @@ impl App {
         }
         let kind = prepared.plan.kind;
         let existing = self.store.campaign_of_incident(&prepared.incident.id, kind).await?;
-        match existing {
-            None => self.create_new(prepared, by, outputs, now, progress).await,
-            Some(campaign) => self.bring_up_to_date(campaign, prepared, by, outputs, now, progress).await,
-        }
+        let (campaign, keys, _alone) = match existing {
+            None => {
+                let (campaign, keys) = self.create_new(&prepared, by, now).await?;
+                let alone = self.store.lock_for_import(campaign.no).await?;
+                (campaign, keys, alone)
+            }
+            Some(campaign) => match self.open_for_change(&campaign, &prepared).await? {
+                Some((keys, alone)) => (campaign, keys, alone),
+                None => {
+                    let warnings = prepared.texts.warnings();
+                    return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
+                }
+            },
+        };
+        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
     }
 
     /// No file that the command is told to write is one that it reads: a list written over would be lost.
     fn spares_what_is_read(&self, incident: &Path, read: &Incident, outputs: &Outputs<'_>) -> Result<(), AppError> {
-        let Database::Sqlite { file: database } = &self.config.database;
-        let mut taken = vec![incident.to_owned(), self.config.file.clone(), database.clone()];
-        taken.extend(read.sources.iter().filter_map(|source| match source {
-            Source::File(file) => Some(file.path.clone()),
-            Source::Query(query) => match &query.database {
-                Connection::File(path) => Some(path.clone()),
-                // A database that is a file has its own name for it.
-                Connection::Written(text) => {
-                    let path = text.strip_prefix("sqlite://")?;
-                    Some(path.split('?').next().unwrap_or(path).into())
-                }
-                Connection::Env(_) => None,
-            },
-        }));
+        let mut taken = vec![incident.to_owned(), self.config.file.clone()];
+        match &self.config.database {
+            Database::Sqlite { file } => taken.push(file.clone()),
+            Database::Postgres { address: DatabaseAddress::Kept(SecretRef::File(file)) } => taken.push(file.clone()),
+            Database::Postgres { .. } => {}
+        }
+        taken.extend(read.sources.iter().filter_map(sources::file_of));
         if let SecretRef::File(key) = &self.config.master_key {
             taken.push(key.clone());
         }
@@ -106,11 +111,7 @@ impl App {
         let overlay = self.config.paths.templates.as_deref();
         let templates = TemplateFiles::load(&incident.campaign.templates, overlay)
             .map_err(|e| Problem::new("missing-template", "campaign.templates", e.to_string()))?;
-        let sender = Sender {
-            organisation: self.config.sender.organisation.clone(),
-            from_name: Some(self.config.sender.email.name.clone()).filter(|name| !name.is_empty()),
-            from_address: self.config.sender.email.address.clone(),
-        };
+        let sender = self.sender();
         let texts = Texts::compile(&templates, &incident, &sender)?;
         let plan = Arc::new(incident.campaign.clone());
         let unserved = self.unserved(&plan);
@@ -122,12 +123,10 @@ impl App {
 
     async fn create_new(
         &self,
-        prepared: Prepared,
+        prepared: &Prepared,
         by: &str,
-        outputs: &Outputs<'_>,
         now: Micros,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<Created, AppError> {
+    ) -> Result<(Campaign, CampaignKeys), AppError> {
         let mut tx = self.store.begin().await?;
         let no = tx.next_campaign_no().await?;
         let (keys, sealed_keys) = self.master.new_campaign_keys(no)?;
@@ -153,18 +152,23 @@ impl App {
         tx.insert_campaign(&campaign).await?;
         tx.add_note(no, now, by, "created", &campaign.title).await?;
         tx.commit().await?;
-        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
+        Ok((campaign, keys))
     }
 
-    async fn bring_up_to_date(
+    /// Makes room in a campaign that exists for what is to be taken in; its keys, or `None` where nothing has changed.
+    async fn open_for_change(
         &self,
-        campaign: Campaign,
-        prepared: Prepared,
-        by: &str,
-        outputs: &Outputs<'_>,
-        now: Micros,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<Created, AppError> {
+        campaign: &Campaign,
+        prepared: &Prepared,
+    ) -> Result<Option<(CampaignKeys, ImportLock)>, AppError> {
+        if campaign.state == CampaignState::Cancelled {
+            let message = format!(
+                "campaign {} of this incident is cancelled and stays so; to tell these persons after all, make another \
+                 campaign of the incident (kind = \"update\") or give the incident another id",
+                campaign.id
+            );
+            return Err(Problem::new("wrong-state", "", message).into());
+        }
         let words_changed = campaign.digests.texts != prepared.texts.digest()
             || campaign.digests.ladder != ladder_digest(&prepared.plan);
         let wanted = source_digests(&prepared.incident).await?;
@@ -174,13 +178,13 @@ impl App {
         let list_is_in =
             if before_start { complete && wanted == known } else { wanted.iter().all(|d| known.contains(d)) };
         if list_is_in && complete && !words_changed {
-            let warnings = prepared.texts.warnings();
-            return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
+            return Ok(None);
         }
         if !before_start && (campaign.state != CampaignState::Paused || words_changed) {
-            return Err(started_already(&campaign, words_changed).into());
+            return Err(started_already(campaign, words_changed).into());
         }
         let keys = self.master.open_campaign_keys(campaign.no, &campaign.keys)?;
+        let alone = self.store.lock_for_import(campaign.no).await?;
         let mut tx = self.store.begin().await?;
         if before_start && !list_is_in {
             tx.drop_list(campaign.no).await?;
@@ -188,7 +192,7 @@ impl App {
             tx.drop_incomplete_source(campaign.no).await?;
         }
         tx.commit().await?;
-        self.take_in(campaign, prepared, keys, by, outputs, now, progress).await
+        Ok(Some((keys, alone)))
     }
 
     /// Imports the sources that are not in yet, writes the content down and voids what was approved before.
@@ -203,6 +207,7 @@ impl App {
         now: Micros,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Created, AppError> {
+        remove_old_rejects(outputs)?;
         let mut files = Files::create(outputs)?;
         let keys = Arc::new(keys);
         let mut rows_before = 0;
@@ -250,6 +255,27 @@ impl App {
         Ok(Created { campaign, unchanged: false, problems, warnings: prepared.texts.warnings(), voided })
     }
 
+    /// Whether the template files and the sender in the configuration, where they can be read, would make other words by
+    /// now than the campaign has. The incident file is not looked at: a campaign does not know where it lies.
+    pub(super) fn words_changed_since(&self, campaign: &Campaign) -> bool {
+        let stored = Path::new("the stored incident file");
+        let Ok(incident) = crate::incident_file::parse(stored, &campaign.incident_file, Micros::MAX / 2) else {
+            return false;
+        };
+        let overlay = self.config.paths.templates.as_deref();
+        let Ok(templates) = TemplateFiles::load(&incident.value.campaign.templates, overlay) else { return false };
+        let texts = Texts::compile(&templates, &incident.value, &self.sender());
+        texts.map_or(true, |texts| texts.digest() != campaign.digests.texts)
+    }
+
+    fn sender(&self) -> Sender {
+        Sender {
+            organisation: self.config.sender.organisation.clone(),
+            from_name: Some(self.config.sender.email.name.clone()).filter(|name| !name.is_empty()),
+            from_address: self.config.sender.email.address.clone(),
+        }
+    }
+
     /// Writes down what the campaign says and whom it tells now; how many approvals that voided.
     async fn write_content(
         &self,
@@ -275,6 +301,18 @@ impl App {
         tx.add_note(campaign.no, now, by, "content", &text).await?;
         tx.commit().await?;
         Ok(voided)
+    }
+}
+
+/// The rejects file is made when the first row is rejected; one of an earlier run must not pass for this run's. What is no
+/// plain file (a terminal, `/dev/null`) stays.
+fn remove_old_rejects(outputs: &Outputs<'_>) -> Result<(), AppError> {
+    let Some(path) = outputs.rejects else { return Ok(()) };
+    match fs_err::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {
+            fs_err::remove_file(path).map_err(AppError::io("removing the old rejects file"))
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

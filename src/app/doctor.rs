@@ -6,6 +6,7 @@
 
 use super::carrier::OpenCampaign;
 use super::routes::ready_route;
+use super::workers::{is_worked, the_workers};
 use super::{AppError, master_key};
 use crate::config::{Config, Database, Route};
 use crate::content::{Sender, TemplateFiles, Texts};
@@ -133,8 +134,9 @@ fn problems_of(code: &'static str, error: AppError) -> Vec<Problem> {
 }
 
 async fn the_database(config: &Config, master: Option<&MasterKey>, found: &mut Vec<Finding>) -> Option<Store> {
-    let Database::Sqlite { file } = &config.database;
-    if !file.exists() {
+    if let Database::Sqlite { file } = &config.database
+        && !file.exists()
+    {
         let folder = folder_of(file);
         found.push(if folder.is_dir() {
             Finding::ok("database", format!("{} is not there yet; the first campaign makes it", file.display()))
@@ -148,30 +150,33 @@ async fn the_database(config: &Config, master: Option<&MasterKey>, found: &mut V
         });
         return None;
     }
-    match look_into(file, master).await {
+    match look_into(config, master).await {
         Ok((store, damage, version)) if damage.is_empty() => {
-            let message = format!("{} is sound and can be written; schema version {version}", file.display());
+            let message = format!("{} is sound and can be written; schema version {version}", store.shown());
             found.push(Finding::ok("database", message));
-            found.push(the_worker(&store));
+            found.extend(the_workers(&store).await);
             Some(store)
         }
         Ok((store, damage, _)) => {
-            let message = format!("{} is damaged: {}", file.display(), damage.join("; "));
+            let message = format!("{} is damaged: {}", store.shown(), damage.join("; "));
             let next = "stop all workers, copy the file away, and put the last good copy back";
             found.push(Finding::bad("database", Problem::new("database-damaged", "database.url", message), next));
             store.close().await;
             None
         }
         Err(error) => {
-            let message = chain(&error);
-            found.push(Finding::bad("database", Problem::new("database", "database.url", message), ""));
+            found.extend(
+                problems_of("database", error).into_iter().map(|problem| {
+                    Finding::bad("database", Problem { field: "database.url".to_owned(), ..problem }, "")
+                }),
+            );
             None
         }
     }
 }
 
-async fn look_into(file: &Path, master: Option<&MasterKey>) -> Result<(Store, Vec<String>, i64), StoreError> {
-    let store = Store::open(file).await?;
+async fn look_into(config: &Config, master: Option<&MasterKey>) -> Result<(Store, Vec<String>, i64), AppError> {
+    let store = super::open_store(config).await?;
     let damage = store.quick_check().await?;
     let version = store.schema_version().await?;
     if damage.is_empty() {
@@ -183,7 +188,7 @@ async fn look_into(file: &Path, master: Option<&MasterKey>) -> Result<(Store, Ve
     Ok((store, damage, version))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -193,20 +198,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn the_worker(store: &Store) -> Finding {
-    match store.lock_for_worker() {
-        Ok(_given_back) => Finding::ok("worker", "no worker runs; `forewarn worker` starts one"),
-        Err(StoreError::WorkerRuns { .. }) => Finding::ok("worker", "a worker runs on this database"),
-        Err(error) => Finding::bad("worker", Problem::new("worker-lock", "", error.to_string()), ""),
-    }
-}
-
 fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn the_disk(config: &Config) -> Option<Finding> {
-    let Database::Sqlite { file } = &config.database;
+    let Database::Sqlite { file } = &config.database else { return None };
     let folder = folder_of(file);
     let free = fs4::available_space(folder).ok()?;
     let message = format!("{} MiB are free where the database lies ({})", free / MIB, folder.display());
@@ -314,7 +311,7 @@ fn the_set(config: &Config, set: &str, overlay: Option<&Path>, now: Micros) -> F
 }
 
 async fn the_campaigns(store: &Store, master: Option<&MasterKey>, found: &mut Vec<Finding>) {
-    let sending = matches!(store.lock_for_worker(), Err(StoreError::WorkerRuns { .. }));
+    let sending = is_worked(store).await;
     if sending {
         found.extend(resting_routes(store).await);
     }

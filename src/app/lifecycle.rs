@@ -111,11 +111,13 @@ impl App {
         if campaign.state == CampaignState::Cancelled {
             return Err(refused("wrong-state", format!("campaign {id} is cancelled; nothing of it is sent again")));
         }
+        // Longer than any notice is tried: by then the one before it has ended.
+        let apart = OpenCampaign::open(&self.master, &campaign)?.plan.give_up_after;
         let mut total = 0;
         let mut after = NoticeId(0);
         loop {
             let mut tx = self.store.begin().await?;
-            let queued = tx.requeue(campaign.no, class, after, now, CHUNK).await?;
+            let queued = tx.requeue(campaign.no, class, after, now, apart, CHUNK).await?;
             total += queued.len();
             after = queued.last().copied().unwrap_or(after);
             if queued.len() < CHUNK {

@@ -15,8 +15,9 @@ mod sources;
 pub mod status;
 pub mod story;
 pub mod work;
+mod workers;
 
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, DatabaseAddress};
 use crate::model::problem::Problem;
 use crate::secrets::ReadableByOthers;
 use crate::store::{Store, StoreError};
@@ -24,6 +25,7 @@ use crate::vault::{MasterKey, VaultError};
 use secrecy::ExposeSecret as _;
 use std::path::Path;
 use std::sync::Arc;
+use url::Url;
 
 /// An installation, opened: its configuration, database and master key.
 #[derive(Clone, Debug)]
@@ -82,8 +84,7 @@ impl App {
     /// Opens the database that the configuration names, with its master key.
     pub async fn open(config: Config) -> Result<App, AppError> {
         let master = master_key(&config)?;
-        let Database::Sqlite { file } = &config.database;
-        let store = Store::open(file).await?;
+        let store = open_store(&config).await?;
         App::with(config, store, master).await
     }
 
@@ -103,6 +104,26 @@ impl App {
     pub async fn campaign(&self, id: &str) -> Result<crate::store::campaign::Campaign, AppError> {
         self.store.campaign(id).await?.ok_or_else(|| AppError::NoCampaign(id.to_owned()))
     }
+}
+
+async fn open_store(config: &Config) -> Result<Store, AppError> {
+    Ok(match &config.database {
+        Database::Sqlite { file } => Store::open(file).await?,
+        Database::Postgres { address } => Store::connect(&address_of(address)?).await?,
+    })
+}
+
+/// The address to connect to; never to be printed.
+fn address_of(address: &DatabaseAddress) -> Result<Url, Problem> {
+    let reference = match address {
+        DatabaseAddress::Plain(url) => return Ok(url.clone()),
+        DatabaseAddress::Kept(reference) => reference,
+    };
+    let refused = |why: String| Problem::new("bad-database", "database.url", why);
+    let text = reference.resolve(ReadableByOthers::Warn).map_err(|e| refused(e.to_string()))?;
+    let what = || refused(format!("{reference} does not hold the address of a database (postgres://…)"));
+    let url = Url::parse(text.expose_secret()).map_err(|_| what())?;
+    if matches!(url.scheme(), "postgres" | "postgresql") { Ok(url) } else { Err(what()) }
 }
 
 fn master_key(config: &Config) -> Result<MasterKey, AppError> {

@@ -9,6 +9,7 @@ use crate::model::problem::Problem;
 use crate::secrets::{ReadableByOthers, SecretRef};
 use crate::store::import::NewSource;
 use secrecy::SecretString;
+use std::path::PathBuf;
 
 /// The longest part of a query that stands in the name of a source.
 const LONGEST_NAME: usize = 4_000;
@@ -35,6 +36,21 @@ pub(super) async fn digest(source: &Source) -> Result<String, AppError> {
         }
     };
     joined("reading the list", tokio::task::spawn_blocking(work).await)?
+}
+
+/// The file that the source reads, where it is known: a list, a database, or where a connection string stands.
+pub(super) fn file_of(source: &Source) -> Option<PathBuf> {
+    match source {
+        Source::File(file) => Some(file.path.clone()),
+        Source::Query(query) => match &query.database {
+            Connection::File(path) => Some(path.clone()),
+            Connection::Written(text) => {
+                let path = text.strip_prefix("sqlite://")?;
+                Some(path.split('?').next().unwrap_or(path).into())
+            }
+            Connection::Env(_) => None,
+        },
+    }
 }
 
 /// The source as it stands in the database while its first row is awaited.

@@ -1,5 +1,6 @@
 //! Where a campaign stands, as screens, scripts and people read it.
 
+use super::workers::worker_json;
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
 use crate::model::notice::NoticeState;
@@ -7,7 +8,9 @@ use crate::model::person::Standing;
 use crate::model::time::{Micros, SECOND, rfc3339};
 use crate::store::campaign::Campaign;
 use crate::store::import::SourceSums;
+use crate::store::route::RouteHealth;
 use crate::store::status::Sums;
+use crate::store::worker::WorkerRow;
 use serde_json::{Value, json};
 
 /// A worker that has said nothing for this long is not sending.
@@ -43,6 +46,10 @@ pub struct Status {
     pub failures: Vec<(String, String, i64)>,
     /// Calls that lie on sheets and were not made; beyond a thousand they are not counted.
     pub open_calls: i64,
+    /// The workers at work on this database.
+    pub workers: Vec<WorkerRow>,
+    /// The files on this machine would make other words by now; the campaign keeps those it has.
+    pub words_changed: bool,
 }
 
 impl App {
@@ -54,18 +61,7 @@ impl App {
             .config
             .routes
             .iter()
-            .map(|route| {
-                let known = health.iter().find(|h| h.name == route.name);
-                let fresh = known.filter(|h| now - h.changed_at < STALE);
-                RouteStatus {
-                    name: route.name.clone(),
-                    state: known.map_or("ok", |h| &h.state).to_owned(),
-                    reason: known.map_or("", |h| &h.reason).to_owned(),
-                    until: known.and_then(|h| h.until),
-                    sent: sums.sent.get(&route.name).copied().unwrap_or(0),
-                    per_second: fresh.map_or(0.0, |h| h.per_second),
-                }
-            })
+            .map(|route| route_status(&route.name, &health, sums.sent.get(&route.name).copied().unwrap_or(0), now))
             .collect();
         let mut list = SourceSums::default();
         for source in self.store.sources(campaign.no).await? {
@@ -78,7 +74,27 @@ impl App {
         let failures = self.store.failures(campaign.no).await?;
         let open_calls = self.store.count_open_calls(campaign.no, CALLS_COUNTED).await?;
         let eta = eta(&campaign, &sums, &routes, now);
-        Ok(Status { state: shown_state(&campaign, &sums), campaign, list, sums, routes, eta, failures, open_calls })
+        let workers = self.store.workers(0).await?;
+        let state = shown_state(&campaign, &sums);
+        let over = matches!(state, CampaignState::Cancelled | CampaignState::Finished);
+        let words_changed = !over && self.words_changed_since(&campaign);
+        Ok(Status { state, campaign, list, sums, routes, eta, failures, open_calls, workers, words_changed })
+    }
+}
+
+/// A route as its workers see it: its speed is theirs together, its state the worst that one of them found.
+fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: Micros) -> RouteStatus {
+    let severity = |state: &str| ["ok", "waiting", "probing", "broken"].iter().position(|s| *s == state);
+    let known = || health.iter().filter(|h| h.name == name);
+    let fresh = || known().filter(|h| now - h.changed_at < STALE);
+    let worst = fresh().max_by_key(|h| severity(&h.state)).or_else(|| known().max_by_key(|h| h.changed_at));
+    RouteStatus {
+        name: name.to_owned(),
+        state: worst.map_or("ok", |h| &h.state).to_owned(),
+        reason: worst.map_or("", |h| &h.reason).to_owned(),
+        until: worst.and_then(|h| h.until),
+        sent,
+        per_second: fresh().map(|h| h.per_second).sum(),
     }
 }
 
@@ -125,6 +141,8 @@ impl Status {
                 "until": r.until.map(rfc3339),
             })).collect::<Vec<_>>(),
             "eta": self.eta.map(rfc3339),
+            "workers": self.workers.iter().map(worker_json).collect::<Vec<_>>(),
+            "words_changed": self.words_changed,
             "failures": self.failures.iter().map(|(state, reason, n)| json!({
                 "state": state, "reason": reason, "notices": n,
             })).collect::<Vec<_>>(),
@@ -173,6 +191,25 @@ impl Status {
         lines
     }
 
+    /// That somebody has changed words which this campaign does not use, and what would have to be done to use them.
+    fn words_not_used(&self) -> Option<String> {
+        let what_to_do = match self.state {
+            CampaignState::Draft | CampaignState::Approved => {
+                "run `forewarn campaign create INCIDENT.toml` to take the change in, and have it approved"
+            }
+            CampaignState::Running | CampaignState::Paused | CampaignState::Cancelled | CampaignState::Finished => {
+                "for other words make another campaign of the incident (kind = \"update\")"
+            }
+        };
+        let said = || {
+            format!(
+                "the template files or the sender in the configuration were changed since: this campaign keeps the words it \
+                 has; {what_to_do}"
+            )
+        };
+        self.words_changed.then(said)
+    }
+
     /// Who acts next, and with which command.
     pub fn next_actions(&self) -> Vec<String> {
         let id = &self.campaign.id;
@@ -190,8 +227,16 @@ impl Status {
             }
             CampaignState::Running | CampaignState::Cancelled | CampaignState::Finished => {}
         }
+        lines.extend(self.words_not_used());
+        let open = [Standing::InFlight, Standing::NeedsHuman, Standing::Unreachable];
+        let nobody_left = open.iter().all(|s| self.sums.person(*s) == 0);
         for (state, reason, n) in &self.failures {
             lines.push(match state.as_str() {
+                // A retry leaves those alone who were told, so it would find nothing.
+                _ if nobody_left && reason.is_empty() => {
+                    format!("{n} notices have an unknown outcome; nobody waits for them")
+                }
+                _ if nobody_left => format!("{n} notices failed: {reason}; nobody waits for them"),
                 "unknown" => format!(
                     "{n} notices have an unknown outcome: support staff find out, or \
                      `forewarn campaign retry {id} --reason-class unknown` sends them again, perhaps twice"

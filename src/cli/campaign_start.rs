@@ -63,7 +63,7 @@ async fn wait_until_settled(app: &App, id: &str, context: &Context) -> Result<Op
         let (total, open) = (status.sums.persons_total(), status.sums.person(Standing::InFlight));
         progress.set_total(total as u64);
         progress.set((total - open) as u64);
-        if open == 0 || status.campaign.state != CampaignState::Running || !work_is_left(app, &status).await? {
+        if status.campaign.state != CampaignState::Running || !work_is_left(app, &status).await? {
             return Ok(None);
         }
         if let Ok(lock) = app.lock_for_worker() {

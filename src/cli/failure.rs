@@ -99,14 +99,31 @@ pub(super) fn refusal_object(problem: &Problem) -> Value {
     Value::Object(object)
 }
 
-/// The answer of the argument parser: help and version on stdout with 0, anything else on stderr with 2.
-pub(super) fn usage_answer(answer: &clap::Error) -> ExitCode {
+/// The answer of the argument parser: help and version on stdout with 0, anything else on stderr with 2, and where `json`
+/// was asked for as an object on stdout too.
+pub(super) fn usage_answer(answer: &clap::Error, json: bool) -> ExitCode {
+    if json && answer.use_stderr() {
+        let told = Printer::new(true).object(&json!({ "error": usage_message(answer) }));
+        if matches!(told, Err(Failure::Fault(_))) {
+            return ExitCode::from(FAULT);
+        }
+    }
     match answer.print() {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(_) => return ExitCode::from(FAULT),
     }
     if answer.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// What was wrong with the command line, without the help that the parser prints around it.
+fn usage_message(answer: &clap::Error) -> String {
+    if answer.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "the command is not complete; `--help` behind it says what belongs there".to_owned();
+    }
+    let text = answer.to_string();
+    let message = text.split("\n\nUsage:").next().unwrap_or_default();
+    message.trim_start_matches("error: ").trim_end().to_owned()
 }
 
 impl From<anyhow::Error> for Failure {

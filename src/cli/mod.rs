@@ -83,9 +83,14 @@ pub enum Command {
 
 /// Runs one command line and says how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(answer) => return failure::usage_answer(&answer),
+        Err(answer) => {
+            // The line was not understood, so whether it asks for JSON is read off its words.
+            let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+            return failure::usage_answer(&answer, json);
+        }
     };
     let printer = Printer::new(cli.global.json);
     logging::start(&printer);

@@ -20,7 +20,7 @@ pub(super) fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
         let app = context.app().await?;
         let lock = app.lock_for_worker()?;
         let until = if args.once { Until::NothingDue } else { Until::Stopped };
-        context.printer.note(format_args!("worker: sending for {}", app.store.path().display()));
+        context.printer.note(format_args!("worker: sending for {}", app.store.shown()));
         let end = send(context, &app, &lock, until).await?;
         let mut campaigns = Vec::new();
         for campaign in app.store.campaigns().await? {

@@ -16,6 +16,7 @@ use crate::toml_file::{self, Examined, ReadTomlError};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use url::Url;
 
 pub use sender::Mailbox;
 
@@ -39,6 +40,16 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
     Sqlite { file: PathBuf },
+    Postgres { address: DatabaseAddress },
+}
+
+/// Where a server's database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseAddress {
+    /// As it stands in the file: no password.
+    Plain(Url),
+    /// The whole address, password and all, is kept elsewhere.
+    Kept(SecretRef),
 }
 
 /// Folders laid over what the binary carries.

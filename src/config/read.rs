@@ -1,6 +1,6 @@
 //! The tables of config.toml, key by key.
 
-use super::{Config, Database, DomainLimit, Limit, Mailbox, Paths, RawSetting, Route, Sender, Server};
+use super::{Config, Database, DatabaseAddress, DomainLimit, Limit, Mailbox, Paths, RawSetting, Route, Sender, Server};
 use crate::model::channel::Channel;
 use crate::model::time::{self, Micros};
 use crate::secrets::SecretRef;
@@ -8,6 +8,7 @@ use crate::toml_file::{Located, Table, Value};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
+use url::Url;
 
 /// Longest name of a route or provider.
 const LONGEST_NAME: usize = 64;
@@ -38,20 +39,40 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
 fn database(folder: &Path, mut table: Table<'_>) -> Option<Database> {
     let url = table.required("url", "write url = \"sqlite://forewarn.db\"")?.text()?;
     url.parse("bad-database", |url| {
+        if let Some(reference @ (SecretRef::Env(_) | SecretRef::File(_))) = kept_elsewhere(url, folder) {
+            return Ok(Database::Postgres { address: DatabaseAddress::Kept(reference) });
+        }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return Err("is not the address of a database; write sqlite://FILE".to_owned());
+            return Err(
+                "is not the address of a database; write sqlite://FILE or postgres://user@host/database".to_owned()
+            );
         };
         match scheme {
             "sqlite" if rest.is_empty() || rest.contains(['?', '#']) => {
                 Err("must be sqlite:// and the path of a file, without parameters".to_owned())
             }
             "sqlite" => Ok(Database::Sqlite { file: folder.join(rest) }),
-            "postgres" | "postgresql" => {
-                Err("names PostgreSQL, which comes with a later version; write sqlite://FILE for now".to_owned())
-            }
-            _ => Err("is of a kind of database that is not supported; write sqlite://FILE".to_owned()),
+            "postgres" | "postgresql" => match Url::parse(url) {
+                Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
+                    Err("holds a password; keep the whole address elsewhere and write env:NAME or file:PATH".to_owned())
+                }
+                Ok(url) if url.path().trim_matches('/').is_empty() => {
+                    Err("names no database; write postgres://user@host/database".to_owned())
+                }
+                Ok(url) => Ok(Database::Postgres { address: DatabaseAddress::Plain(url) }),
+                Err(error) => Err(format!("cannot be read ({error}); write postgres://user@host/database")),
+            },
+            _ => Err("is of a kind of database that is not supported; write sqlite://FILE or \
+                      postgres://user@host/database"
+                .to_owned()),
         }
     })
+}
+
+/// The reference that stands where the whole address is a secret.
+fn kept_elsewhere(text: &str, folder: &Path) -> Option<SecretRef> {
+    let known = text.starts_with("env:") || text.starts_with("file:");
+    SecretRef::parse(text, folder).filter(|_| known && text.len() > "file:".len())
 }
 
 fn master_key(folder: &Path, mut table: Table<'_>) -> Option<SecretRef> {

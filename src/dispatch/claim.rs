@@ -1,6 +1,7 @@
 //! Which notices each route takes in this turn.
 
 use super::breaker::{Breaker, ENOUGH, Leave};
+use super::heart::Heart;
 use super::lane::Lane;
 use super::limiter::{Schedule, Window, lateness};
 use super::live::Live;
@@ -20,9 +21,6 @@ use tokio::time::Instant;
 
 /// Notices are claimed only when their slot lies this near, so that a pause takes hold within a second.
 const HORIZON: Micros = SECOND;
-/// Longest stay of a notice with a worker: every adapter's own limits are shorter.
-const LEASE: Micros = 30 * 60 * SECOND;
-
 /// A route at work.
 pub(super) struct Route {
     pub plan: RoutePlan,
@@ -156,7 +154,7 @@ pub(super) async fn claim<C: Carrier>(
     live: &Live,
     channel: Channel,
     moment: Moment,
-    stopping: &Arc<AtomicBool>,
+    (heart, stopping): (&Heart, &Arc<AtomicBool>),
 ) -> Result<Claimed, StoreError> {
     let mut claimed = Claimed { jobs: Vec::new(), postponed: false };
     let of_channel: Vec<usize> = (0..routes.len()).filter(|i| routes[*i].plan.channel == channel).collect();
@@ -183,7 +181,8 @@ pub(super) async fn claim<C: Carrier>(
         }
         let rest = due.split_off(wanted.min(due.len()));
         let share = std::mem::replace(&mut due, rest);
-        let (taken, postponed) = claim_for_route(tx, carrier, &mut routes[i], live, share, schedule, moment).await?;
+        let (taken, postponed) =
+            claim_for_route(tx, carrier, &mut routes[i], live, share, (schedule, heart.worker), moment).await?;
         claimed.postponed |= postponed;
         let route = &mut routes[i];
         route.in_flight += taken.len();
@@ -197,6 +196,8 @@ pub(super) async fn claim<C: Carrier>(
             slot,
             halted: live.halted.clone(),
             stopping: stopping.clone(),
+            worker: heart.worker,
+            lease: heart.lease.clone(),
         }));
     }
     Ok(claimed)
@@ -209,10 +210,15 @@ async fn room(
     free: usize,
     now: Micros,
 ) -> Result<(Option<Schedule>, usize), StoreError> {
-    if free == 0 || route.limits.is_empty() {
+    if free == 0 || (route.limits.is_empty() && route.domain_limits.is_empty()) {
         return Ok((None, free));
     }
-    let schedule = Schedule::read(&tx.schedule(&route.name, "").await?, &route.limits);
+    // Also where only domains are limited: whoever holds this row may take the others in any order.
+    let kept = tx.schedule(&route.name, "").await?;
+    if route.limits.is_empty() {
+        return Ok((None, free));
+    }
+    let schedule = Schedule::read(&kept, &route.limits).as_of(now);
     let room = schedule.clone().reserve(free, now, now + HORIZON, &route.limits).len();
     Ok((Some(schedule), room))
 }
@@ -225,7 +231,7 @@ async fn claim_for_route<C: Carrier>(
     route: &mut Route,
     live: &Live,
     due: Vec<Due>,
-    mut schedule: Option<Schedule>,
+    (mut schedule, worker): (Option<Schedule>, i64),
     moment: Moment,
 ) -> Result<(Vec<Taken>, bool), StoreError> {
     let now = moment.now;
@@ -238,7 +244,7 @@ async fn claim_for_route<C: Carrier>(
         let mut late = schedule.as_ref().map(|_| lateness(&plan.limits));
         if let Some((domain, window)) = domain_limit(plan, carrier, live.no, &notice) {
             if !lanes.contains_key(domain) {
-                lanes.insert(domain, Lane::read(tx, &plan.name, domain, window).await?);
+                lanes.insert(domain, Lane::read(tx, &plan.name, domain, window, now).await?);
             }
             let Some(lane) = lanes.get_mut(domain) else { continue };
             if !lane.take(at) {
@@ -266,7 +272,7 @@ async fn claim_for_route<C: Carrier>(
             tx.set_schedule(&plan.name, "", &s.print()).await?;
         }
         let notices: Vec<&Due> = taken.iter().map(|(due, _)| due).collect();
-        tx.mark_sending(live.no, (&plan.name, &plan.provider), &notices, now, now + LEASE).await?;
+        tx.mark_sending(live.no, (&plan.name, &plan.provider), &notices, worker, now).await?;
     }
     Ok((taken, !postponed.is_empty()))
 }

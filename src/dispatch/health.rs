@@ -10,7 +10,8 @@ use tokio::time::Instant;
 impl<C: Carrier> Dispatcher<C> {
     /// Tells the store how the routes are, when that changed or every few seconds.
     pub(super) async fn tell_health(&mut self, last: bool) -> Result<(), StoreError> {
-        let now = (self.clock)();
+        let now = self.time.now();
+        let Some(worker) = self.heart.as_ref().map(|h| h.worker) else { return Ok(()) };
         let span = self.rated.elapsed();
         let rate_due = span >= Duration::from_secs(2) || last;
         let mut news = Vec::new();
@@ -24,6 +25,7 @@ impl<C: Carrier> Dispatcher<C> {
             if route.told.as_ref() != Some(&told) || rate_due {
                 news.push(RouteHealth {
                     name: route.plan.name.clone(),
+                    worker,
                     state: state.to_owned(),
                     reason: reason.to_owned(),
                     until,

@@ -14,9 +14,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) async fn read(tx: &mut Tx<'_>, route: &str, domain: &str, window: Window) -> Result<Lane, StoreError> {
+    pub(super) async fn read(
+        tx: &mut Tx<'_>,
+        route: &str,
+        domain: &str,
+        window: Window,
+        now: Micros,
+    ) -> Result<Lane, StoreError> {
         let windows = [window];
-        let real = Schedule::read(&tx.schedule(route, domain).await?, &windows);
+        let real = Schedule::read(&tx.schedule(route, domain).await?, &windows).as_of(now);
         let foreseen = Schedule::read(&tx.schedule(route, &foreseen(domain)).await?, &windows);
         Ok(Lane { real, foreseen, windows })
     }

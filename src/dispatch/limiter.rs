@@ -54,6 +54,28 @@ impl Schedule {
         Schedule { next: kept.next, counted }
     }
 
+    /// The schedule as it is to be used at `now`. Slots are given out a second ahead at most: what lies further off is
+    /// of a clock that was put back since, and counts as sent just now.
+    #[must_use]
+    pub fn as_of(mut self, now: Micros) -> Schedule {
+        let ahead = now + 2 * SECOND;
+        let longest = self.counted.iter().map(|c| c.window.per).max().unwrap_or(0).max(MINUTE);
+        if self.next > ahead + longest {
+            self.next = ahead;
+        }
+        for counted in &mut self.counted {
+            let part = counted.part();
+            let mut late = 0;
+            while counted.parts.back().is_some_and(|(start, _)| *start > ahead) {
+                late += counted.parts.pop_back().map_or(0, |(_, n)| n);
+            }
+            if late > 0 {
+                counted.parts.push_back((now - now.rem_euclid(part), late));
+            }
+        }
+        self
+    }
+
     pub fn print(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -219,6 +241,21 @@ mod tests {
             }
             assert!(schedule.print().len() < 4_000, "{} for {per}", schedule.print().len());
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_stops_nobody_and_forgets_nothing() {
+        let windows = [Window { rate: 10, per: SECOND }, Window { rate: 30, per: MINUTE }];
+        let (late, now) = (1_000 * DAY, 999 * DAY);
+        let mut schedule = Schedule::read("", &windows);
+        assert_eq!(schedule.reserve(20, late, late + 5 * SECOND, &windows).len(), 20);
+        let mut schedule = Schedule::read(&schedule.print(), &windows).as_of(now);
+        let slots = schedule.reserve(usize::MAX, now, now + 59 * SECOND, &windows);
+        assert_eq!(slots.len(), 10, "20 of the minute's 30 are taken");
+        assert!(slots[0] <= now + 3 * SECOND);
+        let mut untouched = Schedule::read("", &windows);
+        untouched.reserve(20, now, now + SECOND, &windows);
+        assert_eq!(untouched.clone().as_of(now), untouched);
     }
 
     proptest! {

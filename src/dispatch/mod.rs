@@ -1,6 +1,6 @@
 //! The loop that sends: claim, hand to a carrier, decide, record.
 //!
-//! One task owns all writes. Each turn of it is one transaction that records the attempts which ended and claims the
+//! One task owns all writes of this worker. Each turn of it is one transaction that records the attempts which ended and claims the
 //! next notices, so one flush of the disk serves both. A notice is `sending` in the database before its first byte is
 //! on the wire, and no transaction is open while it is. What carries a notice (rendering, adapters) is behind
 //! [`Carrier`]: this module knows neither words nor wires.
@@ -8,6 +8,7 @@
 pub mod breaker;
 mod claim;
 mod health;
+mod heart;
 mod lane;
 pub mod limiter;
 mod live;
@@ -21,6 +22,7 @@ pub use run::{Dispatcher, End, Until};
 
 use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
+use crate::model::lease::Lease;
 use crate::model::outcome::Outcome;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
@@ -57,6 +59,8 @@ pub struct Job {
     /// Index of the route in the list the dispatcher was given.
     pub route: usize,
     pub due: Due,
+    /// Who claimed it.
+    pub worker: i64,
     /// Number of this attempt, from 1.
     pub attempt: i64,
     pub started_at: Micros,
@@ -66,6 +70,8 @@ pub struct Job {
     pub halted: Arc<AtomicBool>,
     /// Raised when the worker stops.
     pub stopping: Arc<AtomicBool>,
+    /// The worker's right to send.
+    pub lease: Arc<Lease>,
 }
 
 /// What turns a claimed notice into an outcome.

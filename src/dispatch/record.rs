@@ -3,6 +3,7 @@
 use super::RoutePlan;
 use crate::model::decide::{Ended as Facts, decide};
 use crate::model::incident::CampaignPlan;
+use crate::model::notice::NoticeState;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::time::Micros;
 use crate::store::claim::{Due, Orphan};
@@ -12,6 +13,8 @@ use crate::store::record::Ended;
 #[derive(Debug)]
 pub(super) struct Back {
     pub campaign: i64,
+    /// Who claimed it.
+    pub worker: i64,
     pub route: usize,
     pub due: Due,
     pub attempt: i64,
@@ -28,22 +31,45 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         first_due: back.due.first_due,
         idempotent: route.idempotent,
         reports_delivery: route.reports_delivery,
+        in_doubt: back.due.state == NoticeState::Unknown,
         jitter: rand::random(),
     };
     let decision = decide(plan, &facts, &back.outcome, now);
+    let person = back.due.notice.person();
     Ended {
         notice: back.due.notice,
         attempt: back.attempt,
+        worker: back.worker,
         route: route.name.clone(),
         refusals: back.due.refusals,
         outcome: back.outcome,
         decision,
+        alone: back.attempt == 1 && plan.ladder.first(&back.due.reach).map(|p| p.id(person)) == Some(back.due.notice),
     }
 }
 
 /// Decides about a notice whose worker went away: nobody knows whether it was sent.
 pub(super) fn orphaned(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: Orphan, now: Micros) -> Ended {
     let outcome = Outcome::new(Class::Unknown, "worker-gone", "the worker ended before the outcome was recorded");
+    let mut ended = without_carrier(plan, route, orphan, outcome, now);
+    // The silence was ours, not the provider's: there is nothing to wait for.
+    ended.decision.due = ended.decision.due.map(|_| now);
+    ended
+}
+
+/// Decides about a notice that was claimed in a transaction of which this worker did not learn that it stands.
+pub(super) fn never_started(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: Orphan, now: Micros) -> Ended {
+    let text = "the database was lost while it was claimed; it goes back unharmed";
+    without_carrier(plan, route, orphan, Outcome::new(Class::NotSent, "not-started", text), now)
+}
+
+fn without_carrier(
+    plan: &CampaignPlan,
+    route: Option<&RoutePlan>,
+    orphan: Orphan,
+    outcome: Outcome,
+    now: Micros,
+) -> Ended {
     let facts = Facts {
         notice: orphan.notice,
         channel: orphan.channel,
@@ -52,18 +78,20 @@ pub(super) fn orphaned(plan: &CampaignPlan, route: Option<&RoutePlan>, orphan: O
         first_due: orphan.first_due,
         idempotent: route.is_some_and(|r| r.idempotent),
         reports_delivery: route.is_some_and(|r| r.reports_delivery),
+        // It is in doubt from now on, whatever it was.
+        in_doubt: false,
         jitter: 0.0,
     };
     let mut decision = decide(plan, &facts, &outcome, now);
-    // The silence was ours, not the provider's: there is nothing to wait for.
-    decision.due = decision.due.map(|_| now);
     decision.tries = orphan.tries;
     Ended {
         notice: orphan.notice,
         attempt: orphan.attempt,
+        worker: orphan.worker,
         route: orphan.route,
         refusals: orphan.refusals,
         outcome,
         decision,
+        alone: false,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::breaker::Leave;
 use super::claim::Route;
+use super::heart::{Heart, LEASE, Time};
 use super::live::Live;
 use super::record::Back;
 use super::{Carrier, Job, RoutePlan};
@@ -27,6 +28,8 @@ const NAP: Duration = Duration::from_millis(500);
 
 /// Longest pause between two tries of a service whose database does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a run that ends by itself waits for a database that does not answer.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// A run that ends by itself stays for a route that rests no longer than this.
 const SHORT_REST: Micros = 5 * SECOND;
 
@@ -65,7 +68,15 @@ pub struct Dispatcher<C: Carrier> {
     pub(super) hands: HashSet<(i64, NoticeId)>,
     /// Turns so far; the campaigns take turns at being first.
     pub(super) turns: usize,
-    pub(super) clock: fn() -> Micros,
+    pub(super) time: Arc<Time>,
+    /// How long it may be silent.
+    pub(super) lease: Duration,
+    /// This worker in the database; none before it runs.
+    pub(super) heart: Option<Heart>,
+    /// When others were last asked for signs of life.
+    pub(super) checked: Instant,
+    /// A commit ended without an answer: notices may be ours that are not in our hands.
+    pub(super) in_doubt: bool,
 }
 
 impl<C: Carrier> Dispatcher<C> {
@@ -90,21 +101,66 @@ impl<C: Carrier> Dispatcher<C> {
             orphans_left: true,
             hands: HashSet::new(),
             turns: 0,
-            clock,
+            time: Arc::new(Time::new(clock)),
+            lease: LEASE,
+            heart: None,
+            checked: Instant::now(),
+            in_doubt: false,
         }
+    }
+
+    /// A worker that may be silent for another time than usual before others take over.
+    #[must_use]
+    pub fn leased_for(mut self, lease: Duration) -> Dispatcher<C> {
+        self.lease = lease;
+        self
     }
 
     /// Sends until the end that `until` names.
     pub async fn run(&mut self, until: Until) -> Result<End, StoreError> {
+        self.heart = Some(self.begin(&until).await?);
+        let end = self.work(until).await;
+        if let Some(heart) = self.heart.take() {
+            heart.stop(&self.store).await;
+        }
+        end
+    }
+
+    /// Registers this worker, as soon as the database lets it.
+    async fn begin(&mut self, until: &Until) -> Result<Heart, StoreError> {
+        let begun = Instant::now();
+        loop {
+            match Heart::start(&self.store, &self.time, self.lease).await {
+                Err(error) if error.passes() && (*until == Until::Stopped || begun.elapsed() < PATIENCE) => {
+                    tracing::error!(error = %chain(&error), "the database does not answer; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(NAP) => {}
+                        () = asked_to_stop(&mut self.stop) => return Err(error),
+                    }
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn work(&mut self, until: Until) -> Result<End, StoreError> {
         let mut pause = NAP;
+        let mut answered = Instant::now();
         loop {
             if *self.stop.borrow_and_update() {
                 return self.drain().await;
             }
             match self.step(&until).await {
                 Ok(true) => return Ok(End::Done),
-                Ok(false) => pause = NAP,
-                Err(error) if self.in_flight() == 0 && until != Until::Stopped => return Err(error),
+                Ok(false) => (pause, answered) = (NAP, Instant::now()),
+                Err(error) if matches!(error, StoreError::Newer { .. }) => return Err(error),
+                Err(error)
+                    if self.in_flight() == 0
+                        && until != Until::Stopped
+                        && !(error.passes() && answered.elapsed() < PATIENCE) =>
+                {
+                    return Err(error);
+                }
                 Err(error) => {
                     // Outcomes are still to come and must be recorded, or this is a service: wait for the database.
                     tracing::error!(error = %chain(&error), "the database does not answer; trying again");
@@ -121,6 +177,7 @@ impl<C: Carrier> Dispatcher<C> {
 
     /// One round; true when the end that `until` names is reached.
     async fn step(&mut self, until: &Until) -> Result<bool, StoreError> {
+        self.look_at_workers().await?;
         self.look_at_campaigns().await?;
         let backs = self.gather().await;
         let worked = !backs.is_empty();
@@ -185,10 +242,11 @@ impl<C: Carrier> Dispatcher<C> {
         if self.orphans_left {
             return Duration::ZERO;
         }
-        let now = (self.clock)();
+        let now = self.time.now();
         let running = || self.live.values().filter(|l| l.running);
         if running().any(|l| l.planned < l.last_person) && self.in_flight() == 0 {
-            return Duration::ZERO;
+            // On a shared database another worker may be planning.
+            return if self.store.is_shared() { Duration::from_millis(10) } else { Duration::ZERO };
         }
         let next = running()
             .flat_map(|l| Channel::ALL.into_iter().map(|c| (c, l.ask_at[c.number() as usize])))
@@ -214,10 +272,12 @@ impl<C: Carrier> Dispatcher<C> {
         if leave == Leave::Free {
             at_work.rests.set(false);
         }
+        let lease = job.lease.clone();
         let (permits, rests) = (at_work.permits.clone(), at_work.rests.clone());
         let (carrier, sender) = (self.carrier.clone(), self.back.0.clone());
         tokio::spawn(async move {
-            let (campaign, route, due, attempt) = (job.campaign, job.route, job.due.clone(), job.attempt);
+            let (campaign, worker, route, due, attempt) =
+                (job.campaign, job.worker, job.route, job.due.clone(), job.attempt);
             let carried = async {
                 let _permit = permits.acquire_owned().await;
                 // What waited behind others learns here what they found out.
@@ -227,6 +287,9 @@ impl<C: Carrier> Dispatcher<C> {
                 if job.halted.load(Ordering::Relaxed) || job.stopping.load(Ordering::Relaxed) {
                     return Outcome::new(Class::NotSent, "halted", "paused or stopped before sending");
                 }
+                if !lease.holds(std::time::Instant::now()) {
+                    return Outcome::new(Class::NotSent, "lease-ended", "the worker lost touch with the database");
+                }
                 let outcome = carrier.carry(job).await;
                 rests.note(outcome.class);
                 outcome
@@ -234,15 +297,28 @@ impl<C: Carrier> Dispatcher<C> {
             let outcome = std::panic::AssertUnwindSafe(carried).catch_unwind().await.unwrap_or_else(|_| {
                 Outcome::new(Class::Unknown, "fault", "a fault in forewarn ended this attempt; please report it")
             });
-            if sender.send(Back { campaign, route, due, attempt, outcome }).is_err() {
+            if sender.send(Back { campaign, worker, route, due, attempt, outcome }).is_err() {
                 tracing::debug!("the worker ended before an outcome came back");
             }
         });
     }
 
+    /// Whether notices are with other workers; what those leave behind falls due when their leases run out.
+    async fn others_are_sending(&self) -> Result<bool, StoreError> {
+        for live in self.live.values().filter(|l| l.running) {
+            if self.store.sums(live.no).await?.notice(crate::model::notice::NoticeState::Sending) > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn ends(&mut self, until: &Until) -> Result<bool, StoreError> {
-        let now = (self.clock)();
+        let now = self.time.now();
         if self.orphans_left || self.live.values().any(|l| l.running && l.planned < l.last_person) {
+            return Ok(false);
+        }
+        if *until != Until::Stopped && self.store.is_shared() && self.others_are_sending().await? {
             return Ok(false);
         }
         match until {
@@ -261,12 +337,11 @@ impl<C: Carrier> Dispatcher<C> {
                 Ok(true)
             }
             Until::Settled(campaign) => {
-                let running = self.live.get(campaign).is_some_and(|l| l.running);
-                let sums = self.store.sums(*campaign).await?;
-                if !running || sums.person(crate::model::person::Standing::InFlight) == 0 {
+                if !self.live.get(campaign).is_some_and(|l| l.running) {
                     return Ok(true);
                 }
-                // Whoever is left waits for a call or a receipt: nothing that this loop could bring about.
+                // Asked of the notices, not of the persons: somebody who was told may have a step coming that is taken
+                // in any case, and whoever is in flight with nothing due waits for a call or a receipt.
                 for channel in Channel::ALL {
                     if self.store.next_due(*campaign, channel).await?.is_some() {
                         return Ok(false);

@@ -6,11 +6,13 @@ use super::run::{Dispatcher, chain};
 use super::{Carrier, Job};
 use crate::model::campaign::CampaignState;
 use crate::model::channel::Channel;
+use crate::model::incident::CampaignPlan;
 use crate::model::outcome::Class;
 use crate::model::time::{Micros, SECOND};
 use crate::store::record::Ended;
 use crate::store::{StoreError, Tx};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,26 +24,28 @@ const CANCEL_CHUNK: usize = 5_000;
 /// How soon a channel is asked again when notices are due and no route has room for them.
 const NO_ROOM: Micros = SECOND / 20;
 
-/// Outcomes to be recorded, by campaign.
-type Batches = BTreeMap<i64, Vec<Ended>>;
-
-/// Persons to be planned: campaign, up to whom, and their combinations of contacts.
-type Plan = (i64, i64, Vec<String>);
+/// Outcomes to be recorded, by campaign, and what they were decided by.
+type Batches = BTreeMap<i64, (Arc<CampaignPlan>, Vec<Ended>)>;
 
 /// What a transaction did, to be remembered once it is committed.
+#[derive(Default)]
 struct Done {
     jobs: Vec<Job>,
     orphans_left: bool,
+    doubt_removed: bool,
+    /// (campaign, up to whom its persons are planned).
+    planned: Vec<(i64, i64)>,
 }
 
 impl<C: Carrier> Dispatcher<C> {
     /// Records what ended, plans, takes up orphans and claims; then the claimed are started. How many were.
     pub(super) async fn turn(&mut self, backs: Vec<Back>) -> Result<usize, StoreError> {
         let mut wait = Duration::from_millis(50);
-        let batches = self.decide(backs);
+        let mut batches = self.decide(backs);
         let jobs = loop {
             match self.try_turn(&batches).await {
                 Ok(jobs) => break jobs,
+                Err(StoreError::Fenced { .. }) => self.let_go(&mut batches).await?,
                 Err(error) if batches.is_empty() => return Err(error),
                 Err(error) => {
                     // What happened on the wire must be written down: wait for the database rather than forget.
@@ -58,9 +62,24 @@ impl<C: Carrier> Dispatcher<C> {
         Ok(started)
     }
 
+    /// Leaves out outcomes of notices that others took over, or that an earlier commit recorded after all.
+    async fn let_go(&mut self, batches: &mut Batches) -> Result<(), StoreError> {
+        let store = self.store.clone();
+        let mut tx = store.begin().await?;
+        for (campaign, (_, ended)) in batches.iter_mut() {
+            let ours = tx.still_ours(*campaign, ended).await?;
+            let before = ended.len();
+            ended.retain(|e| ours.contains(&e.notice));
+            let gone = before - ended.len();
+            tracing::warn!(campaign, notices = gone, "outcomes that are recorded already, or by another worker");
+        }
+        batches.retain(|_, (_, ended)| !ended.is_empty());
+        tx.commit().await
+    }
+
     /// Takes ended attempts off the routes, so that the turn which records them can use the room they leave.
     fn decide(&mut self, backs: Vec<Back>) -> Batches {
-        let now = (self.clock)();
+        let now = self.time.now();
         let mut batches = Batches::new();
         for back in backs {
             let (campaign, notice) = (back.campaign, back.due.notice);
@@ -83,30 +102,38 @@ impl<C: Carrier> Dispatcher<C> {
                 let ask = &mut live.ask_at[next.channel.number() as usize];
                 *ask = (*ask).min(due);
             }
-            batches.entry(campaign).or_default().push(ended);
+            batches.entry(campaign).or_insert_with(|| (live.plan.clone(), Vec::new())).1.push(ended);
         }
         batches
     }
 
     async fn try_turn(&mut self, batches: &Batches) -> Result<Vec<Job>, StoreError> {
-        let moment = Moment { now: (self.clock)(), instant: Instant::now() };
-        let claiming = !self.stopping.load(Ordering::Relaxed);
-        let plans = if claiming { self.plans().await? } else { Vec::new() };
-        let idle = !self.orphans_left && plans.is_empty() && !self.may_claim(moment.now);
+        let moment = Moment { now: self.time.now(), instant: Instant::now() };
+        let holds = self.heart.as_ref().is_some_and(|h| h.lease.holds(std::time::Instant::now()));
+        let claiming = holds && !self.stopping.load(Ordering::Relaxed);
+        let planning = self.live.values().any(|l| l.running && l.planned < l.last_person);
+        let idle = !self.orphans_left && !self.in_doubt && !planning && !self.may_claim(moment.now);
         if batches.is_empty() && (!claiming || idle) {
             return Ok(Vec::new());
         }
         let store = self.store.clone();
-        let mut tx = store.begin().await?;
+        let campaigns: BTreeSet<i64> = self.live.keys().chain(batches.keys()).copied().collect();
+        let mut tx = store.begin_turn(campaigns.into_iter()).await?;
         let before: Vec<(usize, u64)> = self.routes.iter().map(|r| (r.in_flight, r.given)).collect();
-        let done = match self.in_transaction(&mut tx, batches, &plans, claiming, moment).await {
-            Ok(done) => tx.commit().await.map(|()| done),
+        let done = match self.in_transaction(&mut tx, batches, claiming, moment).await {
+            Ok(done) => {
+                let committed = tx.commit().await;
+                // The answer may have been lost on the way back.
+                self.in_doubt |= committed.is_err() && self.store.is_shared();
+                committed.map(|()| done)
+            }
             Err(error) => Err(error),
         };
         match done {
             Ok(done) => {
                 self.orphans_left = done.orphans_left;
-                for (no, upto, _) in plans {
+                self.in_doubt &= !done.doubt_removed;
+                for (no, upto) in done.planned {
                     if let Some(live) = self.live.get_mut(&no).filter(|l| l.running) {
                         live.planned = upto;
                         live.ask_at = [0; 3];
@@ -128,7 +155,6 @@ impl<C: Carrier> Dispatcher<C> {
         &mut self,
         tx: &mut Tx<'_>,
         batches: &Batches,
-        plans: &[Plan],
         claiming: bool,
         moment: Moment,
     ) -> Result<Done, StoreError> {
@@ -136,21 +162,17 @@ impl<C: Carrier> Dispatcher<C> {
         for live in self.live.values_mut().filter(|l| states.get(&l.no) != Some(&CampaignState::Running)) {
             live.halt();
         }
-        for (campaign, ended) in batches {
-            tx.record(*campaign, ended, moment.now).await?;
+        for (campaign, (plan, ended)) in batches {
+            tx.record(*campaign, &plan.ladder, ended, moment.now).await?;
         }
         let mut touched: Vec<i64> = batches.keys().copied().collect();
-        let mut done = Done { jobs: Vec::new(), orphans_left: self.orphans_left };
+        let mut done = Done { orphans_left: self.orphans_left, ..Done::default() };
+        if self.in_doubt {
+            self.give_back(tx, moment.now, &mut touched).await?;
+            done.doubt_removed = true;
+        }
         if claiming {
-            for (no, upto, reaches) in plans {
-                if let Some(live) = self.live.get(no).filter(|l| l.running) {
-                    for reach in reaches {
-                        let first = live.plan.ladder.first(reach);
-                        tx.plan_notices(*no, (live.planned, *upto), reach, first, moment.now).await?;
-                    }
-                    tx.set_planned(*no, *upto).await?;
-                }
-            }
+            done.planned = self.plan(tx, moment.now).await?;
             if self.orphans_left {
                 done.orphans_left = self.take_up_orphans(tx, moment.now, &mut touched).await?;
             }
@@ -163,13 +185,22 @@ impl<C: Carrier> Dispatcher<C> {
         Ok(done)
     }
 
-    async fn plans(&self) -> Result<Vec<Plan>, StoreError> {
-        let mut wanted = Vec::new();
+    /// Plans the next persons of every campaign whose turn nobody else has; up to whom each is planned now.
+    async fn plan(&self, tx: &mut Tx<'_>, now: Micros) -> Result<Vec<(i64, i64)>, StoreError> {
+        let mut done = Vec::new();
         for live in self.live.values().filter(|l| l.running && l.planned < l.last_person) {
-            let upto = (live.planned + PLAN_CHUNK).min(live.last_person);
-            wanted.push((live.no, upto, self.store.reaches(live.no, live.planned, upto).await?));
+            let Some(planned) = tx.may_plan(live.no).await? else { continue };
+            let upto = (planned + PLAN_CHUNK).min(live.last_person);
+            if planned < upto {
+                for reach in tx.reaches(live.no, planned, upto).await? {
+                    let first = live.plan.ladder.first(&reach);
+                    tx.plan_notices(live.no, (planned, upto), &reach, first, now).await?;
+                }
+                tx.set_planned(live.no, upto).await?;
+            }
+            done.push((live.no, planned.max(upto)));
         }
-        Ok(wanted)
+        Ok(done)
     }
 
     fn may_claim(&self, now: Micros) -> bool {
@@ -185,6 +216,7 @@ impl<C: Carrier> Dispatcher<C> {
         let first = self.turns.checked_rem(order.len()).unwrap_or(0);
         order.rotate_left(first);
         let mut jobs = Vec::new();
+        let Some(heart) = &self.heart else { return Ok(jobs) };
         for no in order {
             let Some(live) = self.live.get_mut(&no) else { continue };
             for channel in Channel::ALL {
@@ -193,7 +225,8 @@ impl<C: Carrier> Dispatcher<C> {
                     continue;
                 }
                 let routes: &mut [Route] = self.routes.as_mut_slice();
-                let claimed = claim(tx, &*self.carrier, routes, live, channel, moment, &self.stopping).await?;
+                let by = (heart, &self.stopping);
+                let claimed = claim(tx, &*self.carrier, routes, live, channel, moment, by).await?;
                 if claimed.jobs.is_empty() && !claimed.postponed {
                     live.ask_at[at] = match tx.next_due(no, channel).await? {
                         Some(due) if due <= moment.now => moment.now + NO_ROOM,

@@ -5,7 +5,7 @@
 
 use super::channel::Channel;
 use super::disposition::{Disposition, Meaning};
-use super::ladder::{Ladder, Planned, When};
+use super::ladder::{Ladder, Planned};
 use super::notice::{NoticeId, NoticeState};
 use super::outcome::Class;
 use super::person::Standing;
@@ -39,7 +39,7 @@ impl AfterCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
     Keep,
-    /// Those are suppressed whose step is not taken in any case.
+    /// Those are suppressed whose step is not taken in any case, see [`Ladder::in_any_case`].
     SuppressUnlessAlways,
     SuppressAll,
 }
@@ -136,9 +136,7 @@ impl Waiting {
         match self {
             Waiting::Keep => false,
             Waiting::SuppressAll => true,
-            Waiting::SuppressUnlessAlways => {
-                !ladder.steps.iter().any(|s| s.channel == channel && s.when == When::Always)
-            }
+            Waiting::SuppressUnlessAlways => !ladder.in_any_case(channel),
         }
     }
 }
@@ -146,7 +144,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::super::disposition::Dispositions;
-    use super::super::ladder::Step;
+    use super::super::ladder::{Step, When};
     use super::*;
 
     fn ladder(steps: &[(Channel, When)]) -> Ladder {
@@ -213,14 +211,15 @@ mod tests {
 
     #[test]
     fn a_step_that_is_taken_in_any_case_is_not_suppressed() {
-        let steps = ladder(&[(Channel::Phone, When::Always), (Channel::Sms, When::NotReached)]);
-        for (waiting, sms, phone) in [
-            (Waiting::Keep, false, false),
-            (Waiting::SuppressUnlessAlways, true, false),
-            (Waiting::SuppressAll, true, true),
+        // The first step stands as `always` in every ladder: it has no condition, which is no word to tell anybody twice.
+        let steps =
+            ladder(&[(Channel::Email, When::Always), (Channel::Phone, When::NotReached), (Channel::Sms, When::Always)]);
+        for (waiting, suppressed) in [
+            (Waiting::Keep, [false, false, false]),
+            (Waiting::SuppressUnlessAlways, [true, false, true]),
+            (Waiting::SuppressAll, [true, true, true]),
         ] {
-            assert_eq!(waiting.suppresses(&steps, Channel::Sms), sms);
-            assert_eq!(waiting.suppresses(&steps, Channel::Phone), phone);
+            assert_eq!(Channel::ALL.map(|c| waiting.suppresses(&steps, c)), suppressed, "{waiting:?}");
         }
     }
 }

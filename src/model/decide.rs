@@ -24,6 +24,8 @@ pub struct Ended<'a> {
     pub idempotent: bool,
     /// The route's provider reports deliveries.
     pub reports_delivery: bool,
+    /// An attempt before this one ended as `unknown` and nothing has cleared it up: it may have arrived.
+    pub in_doubt: bool,
     /// A number in 0..1 that spreads retries (drawn by the caller: the core draws no lots).
     pub jitter: f64,
 }
@@ -36,7 +38,8 @@ pub struct Decision {
     /// When the notice is to be claimed again; `None`: not by itself.
     pub due: Option<Micros>,
     pub tries: u32,
-    /// A refusal was definite: the next attempt gets a fresh idempotency key.
+    /// A refusal was definite: the next attempt gets a fresh idempotency key. "Too fast" or "later" is no answer about an
+    /// attempt before it that is in doubt: under a fresh key the provider could not know it again.
     pub definite: bool,
     /// Why it failed, for `--reason-class`; `None` unless `failed`.
     pub reason: Option<Class>,
@@ -50,7 +53,7 @@ pub struct Decision {
 ///
 /// `now` is when the outcome was recorded. Waits are exponential with full jitter over the upper half, honour a
 /// provider's Retry-After up to `give_up_after`, and stop there: then the notice has failed with the class of its
-/// last outcome.
+/// last outcome. What was `unknown` stays so until it is accepted or refused for good.
 pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Micros) -> Decision {
     let again = |state, due, tries| Decision {
         state,
@@ -65,15 +68,16 @@ pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Mi
         Class::Accepted => accepted(plan, ended, now),
         Class::BadAddress | Class::RefusedByPerson | Class::ContentRefused => failed(plan, ended, outcome.class, now),
         // Not at once: whatever gave it back may give it back again.
-        Class::NotSent => again(NoticeState::Queued, now.saturating_add(SECOND / 10), ended.tries),
+        Class::NotSent => again(waiting(ended, NoticeState::Queued), now.saturating_add(SECOND / 10), ended.tries),
         Class::Temporary | Class::Throttled | Class::RouteBroken => {
             let give_up = ended.first_due.saturating_add(plan.give_up_after);
             if now >= give_up {
-                return failed(plan, ended, outcome.class, now);
+                return Decision { definite: !ended.in_doubt, ..failed(plan, ended, outcome.class, now) };
             }
             let due = now.saturating_add(wait(plan, ended, outcome));
+            let state = waiting(ended, NoticeState::Deferred);
             // The last try happens at the give-up time itself, not never.
-            Decision { definite: true, ..again(NoticeState::Deferred, due.min(give_up), ended.tries + 1) }
+            Decision { definite: !ended.in_doubt, ..again(state, due.min(give_up), ended.tries + 1) }
         }
         Class::Unknown => {
             if ended.idempotent || plan.on_unknown(ended.channel) == OnUnknown::Resend {
@@ -86,6 +90,11 @@ pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Mi
             held(ended)
         }
     }
+}
+
+/// The state of a notice that waits: an older doubt is kept.
+fn waiting(ended: &Ended<'_>, state: NoticeState) -> NoticeState {
+    if ended.in_doubt { NoticeState::Unknown } else { state }
 }
 
 fn held(ended: &Ended<'_>) -> Decision {
@@ -189,6 +198,7 @@ mod tests {
             first_due: 0,
             idempotent: false,
             reports_delivery: false,
+            in_doubt: false,
             jitter: 1.0,
         }
     }
@@ -232,6 +242,9 @@ mod tests {
         check("unknown sms is held", &sms, Class::Unknown, 9, "unknown due=None next=None needs_human");
         let keyed = Ended { idempotent: true, ..sms };
         check("unless the provider knows keys", &keyed, Class::Unknown, 9, "unknown due=Some(60) next=None in_flight");
+        let doubted = Ended { in_doubt: true, ..keyed.clone() };
+        check("too fast for a doubted one", &doubted, Class::Throttled, 9, "unknown due=Some(1) next=None in_flight");
+        check("a doubted one given back", &doubted, Class::NotSent, 9, "unknown due=Some(0) next=None in_flight");
         check("unknown for too long", &email, Class::Unknown, late, "unknown due=None next=None needs_human");
         check("given back", &email, Class::NotSent, 9, "queued due=Some(0) next=None in_flight");
     }
@@ -257,6 +270,13 @@ mod tests {
             let d = decide(&plan(), &ended(Channel::Email), &Outcome::new(class, "x", ""), 9);
             let definite = !matches!(class, Class::Accepted | Class::Unknown | Class::NotSent);
             assert_eq!(d.definite, definite, "{}", class.as_str());
+            // After an attempt that may have arrived only an answer about the message itself clears the doubt.
+            let doubted = Ended { in_doubt: true, ..ended(Channel::Email) };
+            for now in [9, 72 * HOUR] {
+                let d = decide(&plan(), &doubted, &Outcome::new(class, "x", ""), now);
+                let refused = matches!(class, Class::BadAddress | Class::RefusedByPerson | Class::ContentRefused);
+                assert_eq!(d.definite, refused, "{} in doubt", class.as_str());
+            }
         }
     }
 }

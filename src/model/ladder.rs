@@ -84,6 +84,12 @@ impl Ladder {
         self.steps.iter().any(|s| s.channel.contact_kind() == kind)
     }
 
+    /// Whether notices of this channel are sent even to somebody who was told: a later step says `always`. The first
+    /// step has no condition, and promises nothing beside being the first.
+    pub fn in_any_case(&self, channel: Channel) -> bool {
+        self.steps.iter().skip(1).any(|s| s.channel == channel && s.when == When::Always)
+    }
+
     /// One line that says the whole ladder; part of what an approval is bound to.
     pub fn canonical(&self) -> String {
         let steps: Vec<String> =

@@ -9,6 +9,7 @@ pub mod disposition;
 pub mod email;
 pub mod incident;
 pub mod ladder;
+pub mod lease;
 pub mod merge;
 pub mod nearest;
 pub mod notice;

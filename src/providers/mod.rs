@@ -13,6 +13,7 @@ pub mod settings;
 pub mod smtp;
 
 use crate::model::channel::Channel;
+use crate::model::lease::Lease;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
@@ -76,6 +77,8 @@ pub struct Gate {
     pace: Option<Arc<Pace>>,
     /// Set when the campaign is paused or cancelled, or the worker stops.
     halted: Vec<Arc<AtomicBool>>,
+    /// The worker's right to send.
+    lease: Option<Arc<Lease>>,
 }
 
 /// Why a gate stayed shut.
@@ -83,6 +86,7 @@ pub struct Gate {
 pub enum Shut {
     Halted,
     SlotMissed,
+    LeaseEnded,
 }
 
 impl Gate {
@@ -107,6 +111,13 @@ impl Gate {
         self
     }
 
+    /// A gate that shuts when the worker's lease no longer holds.
+    #[must_use]
+    pub fn under(mut self, lease: Arc<Lease>) -> Gate {
+        self.lease = Some(lease);
+        self
+    }
+
     /// Waits for the slot, then says whether the notice may go out.
     pub async fn open(&self) -> Result<(), Shut> {
         if let Some((slot, tolerance)) = self.slot {
@@ -125,6 +136,9 @@ impl Gate {
         if self.halted.iter().any(|h| h.load(Ordering::Relaxed)) {
             return Err(Shut::Halted);
         }
+        if self.lease.as_ref().is_some_and(|l| !l.holds(std::time::Instant::now())) {
+            return Err(Shut::LeaseEnded);
+        }
         Ok(())
     }
 }
@@ -134,6 +148,9 @@ impl Shut {
     pub fn outcome(self) -> Outcome {
         match self {
             Shut::Halted => Outcome::new(Class::NotSent, "halted", "paused or stopped before sending"),
+            Shut::LeaseEnded => {
+                Outcome::new(Class::NotSent, "lease-ended", "the worker lost touch with the database before sending")
+            }
             Shut::SlotMissed => Outcome::new(Class::NotSent, "slot-missed", "its slot in the rate limit had passed"),
         }
     }

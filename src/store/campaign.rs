@@ -1,11 +1,12 @@
 //! Campaigns and the notes of what people did to them.
 
+use super::engine::{Engine, Hold, lock_campaign};
 use super::{Store, StoreError, Tx};
 use crate::model::campaign::{CampaignState, Digests};
 use crate::model::incident::CampaignKind;
 use crate::model::time::Micros;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 /// A campaign as stored.
 #[derive(Clone, Debug)]
@@ -36,11 +37,14 @@ pub struct Campaign {
 const COLUMNS: &str = "no, id, incident, kind, title, state, reason, created_at, created_by, started_at, incident_file,
     templates, sender, list_digest, texts_digest, ladder_digest, keys, last_person, planned";
 
+/// The tables that hold a part of their own for every campaign.
+const PARTITIONED: [&str; 7] = ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "note"];
+
 const STATES: &str = "select no, state from campaign order by no";
 
 impl Store {
     pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select {COLUMNS} from campaign order by no")))
+        let rows = sqlx::query(AssertSqlSafe(format!("select {COLUMNS} from campaign order by no")))
             .fetch_all(&self.readers)
             .await
             .map_err(|e| self.fail(e))?;
@@ -48,7 +52,7 @@ impl Store {
     }
 
     pub async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("select {COLUMNS} from campaign where id = $1")))
+        let row = sqlx::query(AssertSqlSafe(format!("select {COLUMNS} from campaign where id = $1")))
             .bind(id)
             .fetch_optional(&self.readers)
             .await
@@ -62,7 +66,7 @@ impl Store {
         kind: CampaignKind,
     ) -> Result<Option<Campaign>, StoreError> {
         let sql = format!("select {COLUMNS} from campaign where incident = $1 and kind = $2");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let row = sqlx::query(AssertSqlSafe(sql))
             .bind(incident)
             .bind(kind.as_str())
             .fetch_optional(&self.readers)
@@ -125,8 +129,12 @@ impl Tx<'_> {
         self.store.states_of(&rows)
     }
 
-    /// The number the next campaign gets.
+    /// The number the next campaign gets; nobody else is given it before this transaction ends.
     pub async fn next_campaign_no(&mut self) -> Result<i64, StoreError> {
+        if self.engine() == Engine::Postgres {
+            let alone = "lock table campaign in share row exclusive mode";
+            sqlx::query(alone).execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
         sqlx::query_scalar("select coalesce(max(no), 0) + 1 from campaign")
             .fetch_one(self.conn())
             .await
@@ -157,6 +165,23 @@ impl Tx<'_> {
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
+        self.make_partitions(c.no).await
+    }
+
+    /// Gives a campaign its own part of the large tables.
+    async fn make_partitions(&mut self, no: i64) -> Result<(), StoreError> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(());
+        }
+        for table in PARTITIONED {
+            // Made first and attached then: to make it as a partition would lock the table against all who send.
+            let sql = format!(
+                "create table {table}_{no} (like {table} including all) with (fillfactor = {});
+                 alter table {table} attach partition {table}_{no} for values in ({no})",
+                if matches!(table, "notice" | "attempt" | "person") { 70 } else { 100 }
+            );
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
         Ok(())
     }
 
@@ -190,11 +215,16 @@ impl Tx<'_> {
         reason: Option<&str>,
         now: Micros,
     ) -> Result<bool, StoreError> {
-        let from: Vec<serde_json::Value> = from.iter().map(|s| s.as_str().into()).collect();
+        if self.engine() == Engine::Postgres {
+            let sql = lock_campaign(no, Hold::Alone);
+            let sql = sql.trim_start_matches("; ").to_owned();
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
+        let from: Vec<serde_json::Value> = from.iter().map(|s| serde_json::json!([s.as_str()])).collect();
         let changed = sqlx::query(
             "update campaign set state = $2, reason = $3,
                     started_at = case when $2 = 'running' then coalesce(started_at, $4) else started_at end
-             where no = $1 and state in (select value from json_each($5))",
+             where no = $1 and state in (select value ->> 0 from json_each($5))",
         )
         .bind(no)
         .bind(to.as_str())
@@ -209,6 +239,11 @@ impl Tx<'_> {
 
     /// Takes a campaign that has sent nothing out of the database, its list and all.
     pub async fn drop_list(&mut self, no: i64) -> Result<(), StoreError> {
+        if self.engine() == Engine::Postgres {
+            let parts = ["contact", "sealed_person", "person", "row_problem"].map(|table| format!("{table}_{no}"));
+            let sql = format!("truncate {}", parts.join(", "));
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        }
         for sql in [
             "delete from contact where campaign = $1",
             "delete from sealed_person where campaign = $1",

@@ -6,6 +6,7 @@ use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::time::Micros;
 use crate::vault::SealedPerson;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 /// A due notice with what is needed to send it.
@@ -35,6 +36,7 @@ pub struct Orphan {
     pub first_due: Micros,
     pub route: String,
     pub reach: String,
+    pub worker: i64,
 }
 
 const NEXT_DUE: &str = "select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null";
@@ -63,47 +65,49 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         // 4096 = the span of one person's ids, see NoticeId.
-        let rows = sqlx::query(
+        let sql = format!(
             "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed
              from notice n
              join person p on p.campaign = n.campaign and p.no = n.id / 4096
              join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
              where n.campaign = $1 and n.channel = $2 and n.due_at <= $3
-             order by n.due_at, n.id limit $4",
-        )
-        .bind(campaign)
-        .bind(channel.as_str())
-        .bind(now)
-        .bind(limit as i64)
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+             order by n.due_at, n.id limit $4{}",
+            self.engine().locking_free("n")
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(channel.as_str())
+            .bind(now)
+            .bind(limit as i64)
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         let store = self.store;
         rows.iter().map(|row| due_of(store, row)).collect()
     }
 
-    /// Marks notices `sending` under a lease and opens their attempts in the log.
+    /// Marks notices `sending` by this worker and opens their attempts in the log.
     pub async fn mark_sending(
         &mut self,
         campaign: i64,
         route: (&str, &str),
         notices: &[&Due],
+        worker: i64,
         now: Micros,
-        lease_until: Micros,
     ) -> Result<(), StoreError> {
         let (route, provider) = route;
         let rows: Vec<serde_json::Value> =
             notices.iter().map(|d| json!([d.notice.0, d.attempts + 1, d.first_due])).collect();
         let rows = json(&rows);
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update notice set state = 'sending', due_at = null, attempts = cast(j.value ->> 1 as bigint), route = $2,
-                    lease_until = $3, first_due = cast(j.value ->> 2 as bigint), changed_at = $4
+                    worker = $3, first_due = cast(j.value ->> 2 as bigint), changed_at = $4
              from json_each($5) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
-        )
+        ))
         .bind(campaign)
         .bind(route)
-        .bind(lease_until)
+        .bind(worker)
         .bind(now)
         .bind(rows.as_str())
         .execute(self.conn())
@@ -125,7 +129,8 @@ impl Tx<'_> {
             notices.iter().map(|d| ("notice".to_owned(), d.state.as_str().to_owned(), -1)).collect();
         changes.push(("notice".into(), "sending".into(), notices.len() as i64));
         changes.push(("attempts".into(), String::new(), notices.len() as i64));
-        self.tally(campaign, summed(changes)).await
+        self.tally(campaign, changes);
+        Ok(())
     }
 
     /// Puts due notices off (their domain has no slot before then); they stay in their state.
@@ -134,12 +139,12 @@ impl Tx<'_> {
             return Ok(());
         }
         let rows: Vec<serde_json::Value> = until.iter().map(|(n, at)| json!([n.0, at])).collect();
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update notice set due_at = cast(j.value ->> 1 as bigint)
              from json_each($2) as j
              where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint) and notice.due_at is not null",
-        )
+        ))
         .bind(campaign)
         .bind(json(&rows))
         .execute(self.conn())
@@ -148,26 +153,52 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The campaigns with notices marked `sending`.
-    pub async fn campaigns_sending(&mut self) -> Result<Vec<i64>, StoreError> {
-        sqlx::query_scalar("select distinct campaign from notice where state = 'sending' order by campaign")
-            .fetch_all(self.conn())
-            .await
-            .map_err(|e| self.fail(e))
-    }
-
-    /// Up to `limit` notices of a campaign that are marked `sending`.
-    pub async fn sending(&mut self, campaign: i64, limit: usize) -> Result<Vec<Orphan>, StoreError> {
-        let rows = sqlx::query(
-            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach
-             from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
-             where n.state = 'sending' and n.campaign = $1 order by n.lease_until, n.id limit $2",
+    /// The campaigns with notices that a worker marked `sending` which is gone.
+    pub async fn campaigns_orphaned(&mut self) -> Result<Vec<i64>, StoreError> {
+        sqlx::query_scalar(
+            "select distinct n.campaign from notice n join worker w on w.id = n.worker
+             where n.state = 'sending' and w.ended is not null order by n.campaign",
         )
-        .bind(campaign)
-        .bind(limit as i64)
         .fetch_all(self.conn())
         .await
-        .map_err(|e| self.fail(e))?;
+        .map_err(|e| self.fail(e))
+    }
+
+    /// The campaigns with notices marked `sending` by this worker.
+    pub async fn campaigns_in_hand(&mut self, worker: i64) -> Result<Vec<i64>, StoreError> {
+        sqlx::query_scalar(
+            "select distinct campaign from notice where state = 'sending' and worker = $1 order by campaign",
+        )
+        .bind(worker)
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))
+    }
+
+    /// Up to `limit` notices of a campaign that are marked `sending` by a worker which is gone.
+    pub async fn orphans(&mut self, campaign: i64, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        let whose = "n.worker in (select w.id from worker w where w.ended is not null)";
+        self.sending(campaign, whose, limit).await
+    }
+
+    /// All notices of a campaign that are marked `sending` by this worker.
+    pub async fn in_hand(&mut self, campaign: i64, worker: i64) -> Result<Vec<Orphan>, StoreError> {
+        self.sending(campaign, &format!("n.worker = {worker}"), usize::MAX >> 1).await
+    }
+
+    async fn sending(&mut self, campaign: i64, whose: &str, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        let sql = format!(
+            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach, n.worker
+             from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
+             where n.state = 'sending' and n.campaign = $1 and {whose} order by n.id limit $2{}",
+            self.engine().locking_free("n")
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(limit as i64)
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         let store = self.store;
         rows.iter()
             .map(|row| {
@@ -181,6 +212,7 @@ impl Tx<'_> {
                     first_due: store.get(row, 6)?,
                     route: store.get::<Option<String>>(row, 7)?.unwrap_or_default(),
                     reach: store.get(row, 8)?,
+                    worker: store.get(row, 9)?,
                 })
             })
             .collect()
@@ -198,15 +230,6 @@ fn due_of(store: &Store, row: &AnyRow) -> Result<Due, StoreError> {
         reach: store.get(row, 6)?,
         sealed: SealedPerson { key: store.get(row, 7)?, blob: store.get(row, 8)? },
     })
-}
-
-/// Adds up changes to the same sum: one statement must not name a sum twice.
-pub(super) fn summed(changes: Vec<(String, String, i64)>) -> impl Iterator<Item = (String, String, i64)> {
-    let mut sums: std::collections::BTreeMap<(String, String), i64> = std::collections::BTreeMap::new();
-    for (kind, name, n) in changes {
-        *sums.entry((kind, name)).or_default() += n;
-    }
-    sums.into_iter().map(|((kind, name), n)| (kind, name, n))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Taking a source in: persons, their sealed data and the keyed hashes of their contacts, in batches.
 
-use super::{ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
+use super::{Engine, ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
 use crate::model::problem::Problem;
 use crate::vault::SealedPerson;
 use serde_json::json;
@@ -89,7 +89,7 @@ impl Tx<'_> {
             let sql = format!(
                 "insert into person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing) values {}
                  on conflict do nothing",
-                values(some.len(), 8, ", 'in_flight'")
+                values(self.engine(), some.len(), 8, ", 'in_flight'")
             );
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for p in some {
@@ -126,7 +126,7 @@ impl Tx<'_> {
         for some in persons.chunks(ROWS_PER_STATEMENT) {
             let sql = format!(
                 "insert into sealed_person (campaign, no, wrapped_key, sealed) values {}",
-                values(some.len(), 4, "")
+                values(self.engine(), some.len(), 4, "")
             );
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for p in some {
@@ -144,8 +144,10 @@ impl Tx<'_> {
             .flat_map(|p| p.contacts.iter().enumerate().map(|(ordinal, hash)| (*hash, p.no, ordinal as i64)))
             .collect();
         for some in contacts.chunks(ROWS_PER_STATEMENT) {
-            let sql =
-                format!("insert into incoming_contact (hash, person, ordinal) values {}", values(some.len(), 3, ""));
+            let sql = format!(
+                "insert into incoming_contact (hash, person, ordinal) values {}",
+                values(self.engine(), some.len(), 3, "")
+            );
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for (hash, person, ordinal) in some {
                 query = query.bind(hash).bind(person).bind(ordinal);
@@ -286,7 +288,8 @@ impl Tx<'_> {
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        self.tally(campaign, tallies.iter().cloned()).await
+        self.tally(campaign, tallies.iter().cloned());
+        Ok(())
     }
 }
 
@@ -294,6 +297,27 @@ impl Store {
     /// Puts the contacts of the source being taken in into their table, in its own order: written once from one end to
     /// the other instead of a page here and a page there for every row. Sorting holds no lock on the database.
     pub async fn take_in_contacts(&self, campaign: i64) -> Result<(), StoreError> {
+        match self.engine() {
+            Engine::Sqlite => self.take_in_contacts_by_parts(campaign).await,
+            Engine::Postgres => {
+                // Nobody waits for this transaction, however long it takes.
+                let mut tx = self.begin().await?;
+                for sql in [
+                    "insert into contact (campaign, hash, person, ordinal)
+                     select $1, hash, person, ordinal from incoming_contact order by hash, person, ordinal
+                     on conflict do nothing",
+                    "drop table incoming_contact",
+                ] {
+                    let query = sqlx::query(sql);
+                    let query = if sql.contains("$1") { query.bind(campaign) } else { query };
+                    query.execute(tx.conn()).await.map_err(|e| self.fail(e))?;
+                }
+                tx.commit().await
+            }
+        }
+    }
+
+    async fn take_in_contacts_by_parts(&self, campaign: i64) -> Result<(), StoreError> {
         for sql in [
             "drop table if exists sorted_contact",
             "create temporary table sorted_contact as
@@ -335,9 +359,18 @@ impl Store {
     }
 }
 
-/// `(…), (…)` with `columns` bound values a row, then the same literal text in each. The places are bare question
-/// marks: SQLite looks numbered ones up one by one, which makes a statement of thousands quadratic.
-fn values(rows: usize, columns: usize, literal: &str) -> String {
-    let row = format!("({}{literal})", vec!["?"; columns].join(","));
-    vec![row; rows].join(",")
+/// `(…), (…)` with `columns` bound values a row, then the same literal text in each. SQLite gets bare question marks:
+/// it looks numbered ones up one by one, which makes a statement of thousands quadratic.
+fn values(engine: Engine, rows: usize, columns: usize, literal: &str) -> String {
+    match engine {
+        Engine::Sqlite => {
+            let row = format!("({}{literal})", vec!["?"; columns].join(","));
+            vec![row; rows].join(",")
+        }
+        Engine::Postgres => {
+            let place = |row: usize, column: usize| format!("${}", row * columns + column + 1);
+            let row = |row| (0..columns).map(|column| place(row, column)).collect::<Vec<_>>().join(",");
+            (0..rows).map(|r| format!("({}{literal})", row(r))).collect::<Vec<_>>().join(",")
+        }
+    }
 }

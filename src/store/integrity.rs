@@ -1,13 +1,16 @@
 //! Whether the database itself is sound: what `doctor` asks of it.
 
-use super::{Store, StoreError};
+use super::{Engine, Store, StoreError};
 
 /// How many findings of SQLite's own check are kept.
 const KEPT: usize = 5;
 
 impl Store {
-    /// What SQLite finds wrong with the structure of the file; nothing in a sound one.
+    /// What SQLite finds wrong with the structure of the file; nothing in a sound one. PostgreSQL looks after its own.
     pub async fn quick_check(&self) -> Result<Vec<String>, StoreError> {
+        if self.engine() == Engine::Postgres {
+            return Ok(Vec::new());
+        }
         let found: Vec<String> =
             sqlx::query_scalar("pragma quick_check").fetch_all(&self.readers).await.map_err(|e| self.fail(e))?;
         Ok(found.into_iter().filter(|line| line != "ok").take(KEPT).collect())
@@ -19,6 +22,13 @@ impl Store {
             .fetch_one(&self.readers)
             .await
             .map_err(|e| self.fail(e))
+    }
+
+    /// Says when a newer version of the program has changed the tables meanwhile.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let found = self.schema_version().await?;
+        let known = self.known_schema();
+        if found > known { Err(StoreError::Newer { path: self.shown(), found, known }) } else { Ok(()) }
     }
 
     /// Takes the write lock and gives it back: shows that the file can be written and nobody else holds it.

@@ -1,24 +1,22 @@
 //! Turning persons into their first notices, a range of person numbers at a time.
 
-use super::{Store, StoreError, Tx};
+use super::{StoreError, Tx};
 use crate::model::ladder::Planned;
 use crate::model::notice::NoticeId;
 use crate::model::time::Micros;
 
-impl Store {
+impl Tx<'_> {
     /// The combinations of contacts that occur among these persons: a handful, however long the list.
-    pub async fn reaches(&self, campaign: i64, after: i64, upto: i64) -> Result<Vec<String>, StoreError> {
+    pub async fn reaches(&mut self, campaign: i64, after: i64, upto: i64) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar("select distinct reach from person where campaign = $1 and no > $2 and no <= $3")
             .bind(campaign)
             .bind(after)
             .bind(upto)
-            .fetch_all(&self.readers)
+            .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))
     }
-}
 
-impl Tx<'_> {
     /// Queues the first notice of every person of the range with this `reach`; `None`: no step can reach them, so a
     /// human must.
     pub async fn plan_notices(
@@ -42,12 +40,9 @@ impl Tx<'_> {
             .await
             .map_err(|e| self.fail(e))?
             .rows_affected() as i64;
-            return self
-                .tally(
-                    campaign,
-                    [("person".into(), "in_flight".into(), -held), ("person".into(), "needs_human".into(), held)],
-                )
-                .await;
+            let moved = [("person".into(), "in_flight".into(), -held), ("person".into(), "needs_human".into(), held)];
+            self.tally(campaign, moved);
+            return Ok(());
         };
         // The id of person 0 holds the channel and contact bits alone; the person's own bits are added in SQL.
         let low = first.id(0).0;
@@ -71,7 +66,8 @@ impl Tx<'_> {
         .await
         .map_err(|e| self.fail(e))?
         .rows_affected() as i64;
-        self.tally(campaign, [("notice".into(), "queued".into(), queued)]).await
+        self.tally(campaign, [("notice".into(), "queued".into(), queued)]);
+        Ok(())
     }
 
     /// Remembers up to which person the plan is made.

@@ -1,6 +1,5 @@
 //! How calls ended: the disposition as a note, and in the same transaction what it does to notice, person and sums.
 
-use super::claim::summed;
 use super::{Store, StoreError, Tx, json};
 use crate::model::apply_disposition::AfterCall;
 use crate::model::channel::Channel;
@@ -64,16 +63,18 @@ impl Store {
 impl Tx<'_> {
     /// The notice with what was recorded of its calls; `None` where the campaign has no such notice.
     pub async fn call_notice(&mut self, campaign: i64, notice: NoticeId) -> Result<Option<CallNotice>, StoreError> {
-        let row: Option<(String, String, String)> = sqlx::query_as(
+        let sql = format!(
             "select n.state, p.standing, p.reach from notice n
              join person p on p.campaign = n.campaign and p.no = n.id / 4096
-             where n.campaign = $1 and n.id = $2",
-        )
-        .bind(campaign)
-        .bind(notice.0)
-        .fetch_optional(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+             where n.campaign = $1 and n.id = $2{}",
+            self.engine().locking("n, p")
+        );
+        let row: Option<(String, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(notice.0)
+            .fetch_optional(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         let Some((state, standing, reach)) = row else { return Ok(None) };
         let calls =
             sqlx::query_scalar("select text from note where campaign = $1 and notice = $2 and what = $3 order by id")
@@ -134,7 +135,8 @@ impl Tx<'_> {
             self.weigh_other_notices(campaign, &mut wanted).await?;
         }
         changes.extend(self.stand_anew(campaign, &wanted).await?);
-        self.tally(campaign, summed(changes)).await
+        self.tally(campaign, changes);
+        Ok(())
     }
 
     async fn move_call(
@@ -167,35 +169,23 @@ impl Tx<'_> {
         now: Micros,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let (first, last) = NoticeId::range_of(notice.person());
-        let names: Vec<serde_json::Value> = channels.iter().map(|c| c.as_str().into()).collect();
-        let waiting: Vec<(i64, String)> = sqlx::query_as(
-            "select id, state from notice
-             where campaign = $1 and id >= $2 and id <= $3 and id <> $4 and due_at is not null
-               and channel in (select value from json_each($5))",
-        )
-        .bind(campaign)
-        .bind(first)
-        .bind(last)
-        .bind(notice.0)
-        .bind(json(&names))
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
-        let mut changes = Vec::new();
-        for (id, state) in waiting {
-            sqlx::query(
-                "update notice set state = 'suppressed', due_at = null, changed_at = $3 where campaign = $1 and id = $2",
-            )
+        let names: Vec<serde_json::Value> = channels.iter().map(|c| serde_json::json!([c.as_str()])).collect();
+        let sql = format!(
+            "select n.id, n.state from notice n
+             where n.campaign = $1 and n.id >= $2 and n.id <= $3 and n.id <> $4 and n.due_at is not null
+               and n.channel in (select value ->> 0 from json_each($5)){}",
+            self.engine().locking("n")
+        );
+        let waiting: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
-            .bind(id)
-            .bind(now)
-            .execute(self.conn())
+            .bind(first)
+            .bind(last)
+            .bind(notice.0)
+            .bind(json(&names))
+            .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-            changes.push(("notice".to_owned(), state, -1));
-            changes.push(("notice".to_owned(), "suppressed".to_owned(), 1));
-        }
-        Ok(changes)
+        self.suppress(campaign, waiting, now).await
     }
 
     /// Queues a notice for now, also where it was queued for later; 1 where it is new, else 0.

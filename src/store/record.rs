@@ -1,35 +1,47 @@
 //! Writing down how attempts ended, and what follows: one transaction for a whole batch.
 
-use super::claim::summed;
 use super::receipt::OPEN_CALL;
-use super::{StoreError, Tx, json};
+use super::{Engine, StoreError, Tx, json};
+use crate::model::channel::Channel;
 use crate::model::decide::Decision;
+use crate::model::ladder::Ladder;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::outcome::{Class, Outcome};
 use crate::model::person::{Standing, standing_beside};
 use crate::model::time::Micros;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// One ended attempt and the decision about its notice.
 #[derive(Clone, Debug)]
 pub struct Ended {
     pub notice: NoticeId,
     pub attempt: i64,
+    /// Who had it on the way.
+    pub worker: i64,
     pub route: String,
     pub refusals: u32,
     pub outcome: Outcome,
     pub decision: Decision,
+    /// The person had no notice but this one: it is the first attempt of the ladder's first.
+    pub alone: bool,
 }
 
 impl Tx<'_> {
-    /// Records ended attempts of one campaign. All their notices are `sending`.
-    pub async fn record(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
+    /// Records ended attempts of one campaign. All their notices are `sending` by the workers named; where one is not,
+    /// somebody took it over (or an earlier commit stood after all) and nothing is recorded: [`StoreError::Fenced`].
+    pub async fn record(
+        &mut self,
+        campaign: i64,
+        ladder: &Ladder,
+        ended: &[Ended],
+        now: Micros,
+    ) -> Result<(), StoreError> {
         if ended.is_empty() {
             return Ok(());
         }
-        self.finish_attempts(campaign, ended, now).await?;
         self.move_notices(campaign, ended, now).await?;
+        self.finish_attempts(campaign, ended, now).await?;
         let mut changes: Vec<(String, String, i64)> = vec![("notice".into(), "sending".into(), -(ended.len() as i64))];
         for e in ended {
             changes.push(("notice".into(), e.decision.state.as_str().into(), 1));
@@ -39,8 +51,28 @@ impl Tx<'_> {
         }
         let added = self.add_next(campaign, ended, now).await?;
         changes.push(("notice".into(), "queued".into(), added.len() as i64));
-        changes.extend(self.move_persons(campaign, ended, &added).await?);
-        self.tally(campaign, summed(changes)).await
+        changes.extend(self.move_persons(campaign, ended, &added, now).await?);
+        changes.extend(self.suppress_needless(campaign, ladder, ended, now).await?);
+        self.tally(campaign, changes);
+        Ok(())
+    }
+
+    /// Those of the ended attempts that may still be recorded: their notices were not taken over.
+    pub async fn still_ours(&mut self, campaign: i64, ended: &[Ended]) -> Result<HashSet<NoticeId>, StoreError> {
+        let rows: Vec<Value> = ended.iter().map(|e| json!([e.notice.0, e.attempt, e.worker])).collect();
+        let ids: Vec<i64> = sqlx::query_scalar(self.engine().by_batch(
+            "select notice.id from json_each($2) as j
+             join notice on notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)
+             where notice.state = 'sending' and notice.attempts = cast(j.value ->> 1 as bigint)
+               and notice.worker = cast(j.value ->> 2 as bigint)",
+        ))
+        .bind(campaign)
+        .bind(json(&rows))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(ids.into_iter().map(NoticeId).collect())
     }
 
     async fn finish_attempts(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
@@ -59,14 +91,14 @@ impl Tx<'_> {
                 ])
             })
             .collect();
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update attempt set finished_at = $2, class = j.value ->> 2, state = j.value ->> 3, code = j.value ->> 4,
                     text = j.value ->> 5, provider_id = j.value ->> 6
              from json_each($3) as j
              where attempt.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and attempt.notice = cast(j.value ->> 0 as bigint)
                and attempt.no = cast(j.value ->> 1 as bigint) and attempt.finished_at is null",
-        )
+        ))
         .bind(campaign)
         .bind(now)
         .bind(json(&rows))
@@ -82,24 +114,28 @@ impl Tx<'_> {
             .map(|e| {
                 let d = &e.decision;
                 let refusals = e.refusals + u32::from(d.definite);
-                json!([e.notice.0, d.state.as_str(), d.due, d.tries, refusals, d.reason.map(Class::as_str)])
+                let reason = d.reason.map(Class::as_str);
+                json!([e.notice.0, d.state.as_str(), d.due, d.tries, refusals, reason, e.attempt, e.worker])
             })
             .collect();
-        sqlx::query(
+        let sql = self.engine().by_batch(
             "update notice set state = j.value ->> 1, due_at = cast(j.value ->> 2 as bigint),
                     tries = cast(j.value ->> 3 as bigint), refusals = cast(j.value ->> 4 as bigint),
-                    reason = j.value ->> 5, lease_until = null, changed_at = $2
+                    reason = j.value ->> 5, worker = null, changed_at = $2
              from json_each($3) as j
              where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
-               and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'",
-        )
-        .bind(campaign)
-        .bind(now)
-        .bind(json(&rows))
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
-        Ok(())
+               and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'
+               and notice.attempts = cast(j.value ->> 6 as bigint) and notice.worker = cast(j.value ->> 7 as bigint)",
+        );
+        let moved = sqlx::query(sql)
+            .bind(campaign)
+            .bind(now)
+            .bind(json(&rows))
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?
+            .rows_affected();
+        if moved == ended.len() as u64 { Ok(()) } else { Err(StoreError::Fenced { path: self.store.shown() }) }
     }
 
     /// Queues the next notices of the ladder; those that were new.
@@ -133,15 +169,136 @@ impl Tx<'_> {
         campaign: i64,
         ended: &[Ended],
         added: &HashSet<i64>,
+        now: Micros,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut wanted = standings(ended, added);
         // Whoever merely stays in flight is not looked at: nothing about them changes.
         wanted.retain(|_, s| *s != Standing::InFlight);
-        self.weigh_other_notices(campaign, &mut wanted).await?;
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        self.hold_persons(campaign, wanted.keys().copied()).await?;
+        self.hurry_next(campaign, &wanted, now).await?;
+        self.weigh_other_notices(campaign, &mut wanted).await?;
         self.stand_anew(campaign, &wanted).await
+    }
+
+    /// Keeps other workers from changing these persons, so that what is read of them still holds when it is written.
+    pub(super) async fn hold_persons(
+        &mut self,
+        campaign: i64,
+        persons: impl Iterator<Item = i64>,
+    ) -> Result<(), StoreError> {
+        if self.engine() == Engine::Sqlite {
+            // The write lock is held already.
+            return Ok(());
+        }
+        let rows: Vec<Value> = persons.map(|no| json!([no])).collect();
+        sqlx::query(
+            "select from person p where p.campaign = $1
+               and p.no in (select cast(value ->> 0 as bigint) from json_each($2)) order by p.no for update",
+        )
+        .bind(campaign)
+        .bind(json(&rows))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(())
+    }
+
+    /// Whoever has just one notice less may have one that a retry queued behind it: that one is due now.
+    async fn hurry_next(
+        &mut self,
+        campaign: i64,
+        wanted: &BTreeMap<i64, Standing>,
+        now: Micros,
+    ) -> Result<(), StoreError> {
+        let failing: Vec<Value> =
+            wanted.iter().filter(|(_, s)| **s == Standing::NeedsHuman).map(|(no, _)| json!([no])).collect();
+        if failing.is_empty() {
+            return Ok(());
+        }
+        let waiting: Vec<(i64, i64)> = sqlx::query_as(self.engine().by_batch(
+            "select n.id, n.due_at from json_each($2) as j
+             join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+                          and n.id >= cast(j.value ->> 0 as bigint) * 4096
+                          and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
+             where n.state = 'queued' and n.due_at is not null order by n.due_at, n.id",
+        ))
+        .bind(campaign)
+        .bind(json(&failing))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut persons = HashSet::new();
+        let first: Vec<(NoticeId, Micros)> = waiting
+            .into_iter()
+            .filter(|(id, due)| persons.insert(NoticeId(*id).person()) && *due > now)
+            .map(|(id, _)| (NoticeId(id), now))
+            .collect();
+        self.postpone(campaign, &first).await
+    }
+
+    /// Takes out of the queue what waits for somebody who was told another way meanwhile, unless its step is taken in any
+    /// case, or for somebody whom a caller handed to a human; the changes to the sums.
+    async fn suppress_needless(
+        &mut self,
+        campaign: i64,
+        ladder: &Ladder,
+        ended: &[Ended],
+        now: Micros,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let persons: BTreeSet<i64> = ended.iter().filter(|e| !e.alone).map(|e| e.notice.person()).collect();
+        if persons.is_empty() {
+            return Ok(Vec::new());
+        }
+        let persons: Vec<Value> = persons.into_iter().map(|no| json!([no])).collect();
+        let in_any_case: Vec<Value> =
+            Channel::ALL.into_iter().filter(|c| ladder.in_any_case(*c)).map(|c| json!([c.as_str()])).collect();
+        let sql = format!(
+            "select n.id, n.state from json_each($2) as j
+             join person p on p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+                          and p.no = cast(j.value ->> 0 as bigint)
+             join notice n on n.campaign = p.campaign and n.id >= p.no * 4096 and n.id < (p.no + 1) * 4096
+             where n.due_at is not null and (p.standing = 'needs_human'
+                or (p.standing = 'satisfied' and n.channel not in (select value ->> 0 from json_each($3)))){}",
+            self.engine().locking("n")
+        );
+        let needless: Vec<(i64, String)> = sqlx::query_as(self.engine().by_batch_of(sql))
+            .bind(campaign)
+            .bind(json(&persons))
+            .bind(json(&in_any_case))
+            .fetch_all(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        self.suppress(campaign, needless, now).await
+    }
+
+    /// Suppresses these notices, given with the state they are in; the changes to the sums.
+    pub(super) async fn suppress(
+        &mut self,
+        campaign: i64,
+        notices: Vec<(i64, String)>,
+        now: Micros,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        if notices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Value> = notices.iter().map(|(id, _)| json!([id])).collect();
+        sqlx::query(self.engine().by_batch(
+            "update notice set state = 'suppressed', due_at = null, changed_at = $2
+             from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and notice.id = cast(j.value ->> 0 as bigint)",
+        ))
+        .bind(campaign)
+        .bind(now)
+        .bind(json(&ids))
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut changes = vec![("notice".to_owned(), "suppressed".to_owned(), notices.len() as i64)];
+        changes.extend(notices.into_iter().map(|(_, state)| ("notice".to_owned(), state, -1)));
+        Ok(changes)
     }
 
     /// Gives persons these standings; the changes to the sums.
@@ -153,12 +310,12 @@ impl Tx<'_> {
         let rows: Vec<Value> = wanted.iter().map(|(no, s)| json!([no, s.as_str()])).collect();
         let rows = json(&rows);
         // Counted in SQL: only the sums need to know who stood where.
-        let before: Vec<(String, String, i64)> = sqlx::query_as(
+        let before: Vec<(String, String, i64)> = sqlx::query_as(self.engine().by_batch(
             "select p.standing, j.value ->> 1, count(*) from person p
              join json_each($2) as j on p.no = cast(j.value ->> 0 as bigint)
              where p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and p.standing <> j.value ->> 1
              group by 1, 2",
-        )
+        ))
         .bind(campaign)
         .bind(rows.as_str())
         .fetch_all(self.conn())
@@ -167,12 +324,12 @@ impl Tx<'_> {
         if before.is_empty() {
             return Ok(Vec::new());
         }
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update person set standing = j.value ->> 1 from json_each($2) as j
              where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and person.no = cast(j.value ->> 0 as bigint)
                and person.standing <> j.value ->> 1",
-        )
+        ))
         .bind(campaign)
         .bind(rows)
         .execute(self.conn())
@@ -205,7 +362,7 @@ impl Tx<'_> {
              join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint) and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096"
         );
-        let rows: Vec<(i64, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(self.engine().by_batch_of(sql))
             .bind(campaign)
             .bind(json(&failing))
             .fetch_all(self.conn())

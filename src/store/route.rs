@@ -1,12 +1,14 @@
 //! What all workers share about a route: which slots of its limits are taken, and its health.
 
-use super::{Store, StoreError, Tx};
+use super::{Engine, Store, StoreError, Tx};
 use crate::model::time::Micros;
 
 /// A route's health as `status` and `doctor` show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteHealth {
     pub name: String,
+    /// The worker that sees it so.
+    pub worker: i64,
     /// `ok`, `waiting` (throttled), `broken` (breaker open) or `probing`.
     pub state: String,
     pub reason: String,
@@ -17,11 +19,12 @@ pub struct RouteHealth {
 
 impl Store {
     pub async fn route_health(&self) -> Result<Vec<RouteHealth>, StoreError> {
-        let rows =
-            sqlx::query("select name, state, reason, until, per_second, changed_at from route_health order by name")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(|e| self.fail(e))?;
+        let rows = sqlx::query(
+            "select name, state, reason, until, per_second, changed_at, worker from route_health order by name, worker",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.fail(e))?;
         rows.iter()
             .map(|row| {
                 Ok(RouteHealth {
@@ -31,6 +34,7 @@ impl Store {
                     until: self.get(row, 3)?,
                     per_second: self.get(row, 4)?,
                     changed_at: self.get(row, 5)?,
+                    worker: self.get(row, 6)?,
                 })
             })
             .collect()
@@ -40,7 +44,16 @@ impl Store {
 impl Tx<'_> {
     /// The schedule of a route's lane as its module wrote it; empty at first.
     pub async fn schedule(&mut self, route: &str, lane: &str) -> Result<String, StoreError> {
-        let kept: Option<String> = sqlx::query_scalar("select schedule from route where name = $1 and lane = $2")
+        let sql = match self.engine() {
+            Engine::Sqlite => "select schedule from route where name = $1 and lane = $2",
+            // Other workers wait here until this one has written which slots it took. The row is made where it is
+            // missing: what is not there cannot be held.
+            Engine::Postgres => {
+                "insert into route (name, lane, schedule) values ($1, $2, '')
+                 on conflict (name, lane) do update set lane = excluded.lane returning schedule"
+            }
+        };
+        let kept: Option<String> = sqlx::query_scalar(sql)
             .bind(route)
             .bind(lane)
             .fetch_optional(self.conn())
@@ -65,9 +78,9 @@ impl Tx<'_> {
 
     pub async fn set_route_health(&mut self, health: &RouteHealth) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into route_health (name, state, reason, until, per_second, changed_at)
-             values ($1, $2, $3, $4, $5, $6)
-             on conflict (name) do update set state = excluded.state, reason = excluded.reason, until = excluded.until,
+            "insert into route_health (name, state, reason, until, per_second, changed_at, worker)
+             values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict (name, worker) do update set state = excluded.state, reason = excluded.reason, until = excluded.until,
                  per_second = excluded.per_second, changed_at = excluded.changed_at",
         )
         .bind(&health.name)
@@ -76,6 +89,7 @@ impl Tx<'_> {
         .bind(health.until)
         .bind(health.per_second)
         .bind(health.changed_at)
+        .bind(health.worker)
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;

@@ -94,6 +94,27 @@ fn usage_errors_exit_with_two_and_help_with_zero() {
 }
 
 #[test]
+fn usage_errors_are_an_object_where_json_is_asked_for() {
+    let dir = tempfile::tempdir().expect("folder");
+    for (line, says) in [
+        ("--json", "requires a subcommand"),
+        ("--json campaign", "not complete"),
+        ("no-such-verb --json", "unrecognized subcommand 'no-such-verb'"),
+        ("campaign list --json --no-such-flag", "unexpected argument '--no-such-flag' found"),
+        ("campaign pause c --json", "--reason"),
+    ] {
+        let done = run(dir.path(), line);
+        assert_eq!(done.status.code(), Some(2), "{line}");
+        let answer: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
+        let error = answer["error"].as_str().expect("a message");
+        assert!(error.contains(says) && !error.contains("Usage") && !error.starts_with("error"), "{line}: {error}");
+        assert!(!done.stderr.is_empty(), "{line}");
+    }
+    assert!(text(&run(dir.path(), "--help --json").stdout).starts_with("Tells every person"));
+    assert_eq!(run(dir.path(), "no-such-verb -- --json").stdout, b"");
+}
+
+#[test]
 fn help_names_no_verb_that_is_not_there() {
     let dir = tempfile::tempdir().expect("folder");
     let help = text(&run(dir.path(), "--help").stdout);

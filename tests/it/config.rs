@@ -60,7 +60,7 @@ fn what_is_not_said_has_its_default() {
 
 #[test]
 fn every_problem_of_a_file_is_reported_at_once() {
-    let text = "[database]\nurl = 'postgres://u@h/db'\n[keys]\nmaster = 'kQ3v0hJ5'\n[sender]\norganization = 'X'\n\
+    let text = "[database]\nurl = 'mysql://u@h/db'\n[keys]\nmaster = 'kQ3v0hJ5'\n[sender]\norganization = 'X'\n\
                 email = \"X\\r\\nBcc: y@example.org <a@example.com>\"\n[[route]]\nname = 'a b'\nchannel = 'emial'\n\
                 provider = 'smtp'\nweight = -1\nlimits = [{ rate = 0, per = '1 fortnight' }]\n";
     let found = config::parse(file(), text).map(|e| e.value);
@@ -82,7 +82,7 @@ fn every_problem_of_a_file_is_reported_at_once() {
     );
     let all = messages.join("\n");
     assert!(
-        all.contains("conf/config.toml line 2: `database.url` names PostgreSQL, which comes with a later"),
+        all.contains("conf/config.toml line 2: `database.url` is of a kind of database that is not supported"),
         "{all}"
     );
     assert!(
@@ -179,4 +179,28 @@ fn the_flag_comes_before_the_variable_and_the_variable_before_the_folder() {
     assert_eq!(config::find(None, None), Path::new("config.toml"));
     let error = config::load(Path::new("no/such/config.toml")).expect_err("absent");
     assert!(error.to_string().contains("forewarn init") && error.to_string().contains("no/such/config.toml"));
+}
+
+#[test]
+fn the_database_is_a_file_or_a_server_and_its_password_is_kept_elsewhere() {
+    for (url, ours) in [
+        ("sqlite://f.db", true),
+        ("postgres://u@h/db", true),
+        ("postgresql://u@h:5433/db?sslmode=require", true),
+        ("env:DB", true),
+        ("file:database.url", true),
+        ("postgres://u:secret@h/db", false),
+        ("postgres://u@h/db?password=secret", false),
+        ("postgres://u@h", false),
+        ("mysql://u@h/db", false),
+        ("f.db", false),
+    ] {
+        let text =
+            format!("database.url='{url}'\nkeys.master='env:KEY'\n[sender]\norganisation='X'\nemail='a@example.com'\n");
+        let found = config::parse(file(), &text).map(|e| e.value);
+        let messages =
+            format!("{:?}", found.as_ref().err().map(|all| all.iter().map(|p| &p.message).collect::<Vec<_>>()));
+        assert!(!messages.contains("secret"));
+        assert_eq!(problems(found).is_empty(), ours, "{url}: {messages}");
+    }
 }

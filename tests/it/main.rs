@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod create_again;
 mod demo;
 mod dispatch;
 mod documents;

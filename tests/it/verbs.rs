@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [database]
 url = "sqlite://forewarn.db"
 [keys]
@@ -49,14 +49,14 @@ fn incident(ladder: &str) -> String {
 }
 
 /// An installation of its own with one campaign.
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
     campaign: String,
 }
 
 impl Place {
     /// Creates the campaign of a list; it waits for approval.
-    fn new(ladder: &str, list: &str) -> Place {
+    pub(crate) fn new(ladder: &str, list: &str) -> Place {
         let folder = tempfile::tempdir().expect("folder");
         let mut place = Place { folder, campaign: String::new() };
         place.ok("init");
@@ -68,36 +68,36 @@ impl Place {
         place
     }
 
-    fn started(ladder: &str, list: &str) -> Place {
+    pub(crate) fn started(ladder: &str, list: &str) -> Place {
         let place = Place::new(ladder, list);
         place.ok("campaign approve ID --by bob");
         place.ok("campaign start ID --wait");
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs a command line; `ID` stands for the campaign.
-    fn run(&self, line: &str) -> Output {
+    pub(crate) fn run(&self, line: &str) -> Output {
         let words = line.split_whitespace().map(|w| if w == "ID" { self.campaign.as_str() } else { w });
         let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
         command.current_dir(self.folder.path()).env_remove("FOREWARN_CONFIG").env_remove("FOREWARN_LOG");
         command.env("USER", "carol").stdin(Stdio::null()).args(words).output().expect("the binary runs")
     }
 
-    fn ok(&self, line: &str) -> String {
+    pub(crate) fn ok(&self, line: &str) -> String {
         let done = self.run(line);
         assert_eq!(done.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).expect("UTF-8")
     }
 
-    fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.ok(line)).expect("one JSON object")
     }
 
-    fn refused(&self, line: &str) -> Value {
+    pub(crate) fn refused(&self, line: &str) -> Value {
         let done = self.run(&format!("{line} --json"));
         assert_eq!(done.status.code(), Some(3), "{line}: {}", String::from_utf8_lossy(&done.stderr));
         let answer: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
@@ -105,7 +105,7 @@ impl Place {
     }
 
     /// `persons=satisfied+in_flight+needs_human+unreachable+excluded`, after checking that it is true.
-    fn sum(&self) -> String {
+    pub(crate) fn sum(&self) -> String {
         let status = self.json("campaign status ID --json");
         let n = |key: &str| status[key].as_i64().expect("a number");
         let parts = ["satisfied", "in_flight", "needs_human", "unreachable", "excluded"].map(n);
@@ -118,10 +118,11 @@ impl Place {
     }
 }
 
-const EMAIL_SMS: &str = r#"{ channel = "email" }, { channel = "sms", when = "not-delivered", after = "4h" }"#;
+pub(crate) const EMAIL_SMS: &str =
+    r#"{ channel = "email" }, { channel = "sms", when = "not-delivered", after = "4h" }"#;
 const PHONE: &str = r#"{ channel = "phone" }"#;
 
-const LIST: &str = "ref,name,email,phone,locale,role\n\
+pub(crate) const LIST: &str = "ref,name,email,phone,locale,role\n\
     A-1,Ada Example,ada@example.org,,en,self\n\
     =B-2,Bert Beispiel,,+49 171 3920001,de,self\n\
     A-3,Cleo Example,cleo@example.org,+1 202 555 0101,en,guardian\n";

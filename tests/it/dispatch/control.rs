@@ -1,7 +1,7 @@
 //! Pausing, resuming, cancelling and stopping.
 
 use super::three_routes;
-use crate::support::app::{Act, TestApp, limited, now, route};
+use crate::support::app::{Act, Engine, TestApp, limited, now, on_both_engines, route};
 use forewarn::dispatch::{End, Until};
 use forewarn::model::campaign::CampaignState;
 use forewarn::model::channel::Channel;
@@ -12,9 +12,8 @@ use forewarn::model::time::SECOND;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-#[tokio::test]
-async fn a_pause_takes_hold_within_a_second_even_for_notices_that_wait_for_their_slot() {
-    let app = TestApp::new(vec![limited(route("mail", Channel::Email), &[(20, SECOND)])]).await;
+async fn a_pause_takes_hold_within_a_second_even_for_notices_that_wait_for_their_slot(engine: Engine) {
+    let app = TestApp::new(engine, vec![limited(route("mail", Channel::Email), &[(20, SECOND)])]).await;
     let no = app.campaign(60, &["e"]).await;
     let carrier = app.carrier(|_| Act::Say(Class::Accepted));
     let (stop, stopped) = watch::channel(false);
@@ -39,9 +38,8 @@ async fn a_pause_takes_hold_within_a_second_even_for_notices_that_wait_for_their
     assert_eq!(loop_.await.unwrap().unwrap(), End::Stopped);
 }
 
-#[tokio::test]
-async fn after_a_cancellation_nothing_waits_and_whoever_was_told_stays_told() {
-    let mut app = TestApp::new(three_routes()).await;
+async fn after_a_cancellation_nothing_waits_and_whoever_was_told_stays_told(engine: Engine) {
+    let mut app = TestApp::new(engine, three_routes()).await;
     app.plan.ladder.steps.truncate(2);
     app.plan.ladder.steps[1].when = forewarn::model::ladder::When::Always;
     let no = app.campaign(400, &["ep"]).await;
@@ -72,9 +70,8 @@ async fn after_a_cancellation_nothing_waits_and_whoever_was_told_stays_told() {
     assert_eq!(app.store.next_due(no, Channel::Sms).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_stop_finishes_what_is_on_the_wire_and_gives_back_the_rest() {
-    let app = TestApp::new(vec![route("mail", Channel::Email)]).await;
+async fn a_stop_finishes_what_is_on_the_wire_and_gives_back_the_rest(engine: Engine) {
+    let app = TestApp::new(engine, vec![route("mail", Channel::Email)]).await;
     let no = app.campaign(200, &["e"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(300), Class::Accepted));
     let (stop, stopped) = watch::channel(false);
@@ -94,9 +91,8 @@ async fn a_stop_finishes_what_is_on_the_wire_and_gives_back_the_rest() {
     assert_eq!(app.standing(no, Standing::Satisfied).await, 200);
 }
 
-#[tokio::test]
-async fn two_campaigns_go_on_side_by_side() {
-    let app = TestApp::new(three_routes()).await;
+async fn two_campaigns_go_on_side_by_side(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let (one, two) = (app.campaign(300, &["e"]).await, app.campaign(300, &["e"]).await);
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(5), Class::Accepted));
     app.run(&carrier, Until::NothingDue).await.unwrap();
@@ -106,9 +102,8 @@ async fn two_campaigns_go_on_side_by_side() {
     assert!((75..=225).contains(&early), "{early} of the first 300 are the second campaign's");
 }
 
-#[tokio::test]
-async fn an_idle_worker_costs_nothing() {
-    let app = TestApp::new(three_routes()).await;
+async fn an_idle_worker_costs_nothing(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(10, &["e"]).await;
     let carrier = app.carrier(|_| Act::Say(Class::Accepted));
     let (stop, stopped) = watch::channel(false);
@@ -122,9 +117,8 @@ async fn an_idle_worker_costs_nothing() {
     assert!(turns < 40, "{turns} turns in three seconds with nothing to do");
 }
 
-#[tokio::test]
-async fn nobody_left_to_stop_it_is_no_reason_to_spin() {
-    let app = TestApp::new(vec![route("mail", Channel::Email)]).await;
+async fn nobody_left_to_stop_it_is_no_reason_to_spin(engine: Engine) {
+    let app = TestApp::new(engine, vec![route("mail", Channel::Email)]).await;
     let no = app.campaign(5, &["e"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(800), Class::Accepted));
     let (stop, stopped) = watch::channel(false);
@@ -133,3 +127,12 @@ async fn nobody_left_to_stop_it_is_no_reason_to_spin() {
     dispatcher.run(Until::Settled(no)).await.unwrap();
     assert!(dispatcher.turns() < 200, "{}", dispatcher.turns());
 }
+
+on_both_engines!(
+    a_pause_takes_hold_within_a_second_even_for_notices_that_wait_for_their_slot,
+    after_a_cancellation_nothing_waits_and_whoever_was_told_stays_told,
+    a_stop_finishes_what_is_on_the_wire_and_gives_back_the_rest,
+    two_campaigns_go_on_side_by_side,
+    an_idle_worker_costs_nothing,
+    nobody_left_to_stop_it_is_no_reason_to_spin,
+);

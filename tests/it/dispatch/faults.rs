@@ -1,7 +1,7 @@
 //! Crashes, locked and full databases, wrong keys and foreign workers.
 
 use super::three_routes;
-use crate::support::app::{Act, TestApp, now, route};
+use crate::support::app::{Act, Engine, TestApp, now, on_both_engines, route};
 use forewarn::dispatch::{Dispatcher, End, Until};
 use forewarn::model::campaign::CampaignState;
 use forewarn::model::channel::Channel;
@@ -17,9 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
-#[tokio::test]
-async fn after_a_crash_exactly_what_was_in_flight_is_unknown_and_nobody_is_missing() {
-    let app = TestApp::new(vec![route("text", Channel::Sms)]).await;
+async fn after_a_crash_exactly_what_was_in_flight_is_unknown_and_nobody_is_missing(engine: Engine) {
+    let app = TestApp::new(engine, vec![route("text", Channel::Sms)]).await;
     let no = app.campaign(100, &["p"]).await;
     // The first 20 get through; then nothing is ever answered.
     let carrier = app.carrier(|c| {
@@ -43,7 +42,7 @@ async fn after_a_crash_exactly_what_was_in_flight_is_unknown_and_nobody_is_missi
 
 #[tokio::test]
 async fn what_a_crash_left_of_paused_and_cancelled_campaigns_is_settled_too() {
-    let app = TestApp::new(vec![route("mail", Channel::Email)]).await;
+    let app = TestApp::new(Engine::Sqlite, vec![route("mail", Channel::Email)]).await;
     let mut campaigns = Vec::new();
     for _ in 0..3 {
         campaigns.push(app.campaign(250, &["e"]).await);
@@ -63,7 +62,7 @@ async fn what_a_crash_left_of_paused_and_cancelled_campaigns_is_settled_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_database_loses_no_outcome() {
-    let app = TestApp::new(three_routes()).await;
+    let app = TestApp::new(Engine::Sqlite, three_routes()).await;
     let no = app.campaign(300, &["e"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(40), Class::Accepted));
     let (path, locked) = (app.path.clone(), Duration::from_secs(3));
@@ -83,7 +82,7 @@ async fn a_locked_database_loses_no_outcome() {
 
 #[tokio::test]
 async fn a_second_worker_a_wrong_key_and_a_newer_database_are_refused() {
-    let app = TestApp::new(three_routes()).await;
+    let app = TestApp::new(Engine::Sqlite, three_routes()).await;
     let lock = app.store.lock_for_worker().unwrap();
     let second = Store::open(&app.path).await.unwrap();
     assert!(matches!(second.lock_for_worker(), Err(StoreError::WorkerRuns { .. })));
@@ -188,7 +187,7 @@ async fn a_database_that_can_only_be_read_is_named() {
 
 #[tokio::test]
 async fn a_dispatcher_that_is_dropped_sends_nothing_more() {
-    let app = TestApp::new(vec![route("text", Channel::Sms)]).await;
+    let app = TestApp::new(Engine::Sqlite, vec![route("text", Channel::Sms)]).await;
     let no = app.campaign(50, &["p"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(300), Class::Accepted));
     let (_keep, stop) = watch::channel(false);
@@ -208,7 +207,7 @@ async fn a_dispatcher_that_is_dropped_sends_nothing_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_outlives_a_database_that_does_not_answer_for_a_while() {
-    let app = TestApp::new(three_routes()).await;
+    let app = TestApp::new(Engine::Sqlite, three_routes()).await;
     let no = app.campaign(20, &["e"]).await;
     let carrier = app.carrier(|_| Act::Say(Class::Accepted));
     let (stop, stopped) = watch::channel(false);
@@ -230,9 +229,8 @@ async fn a_service_outlives_a_database_that_does_not_answer_for_a_while() {
     assert_eq!(service.await.unwrap().unwrap(), End::Stopped);
 }
 
-#[tokio::test]
-async fn a_run_until_nothing_is_due_stays_for_a_route_that_rests_a_moment() {
-    let app = TestApp::new(vec![route("mail", Channel::Email)]).await;
+async fn a_run_until_nothing_is_due_stays_for_a_route_that_rests_a_moment(engine: Engine) {
+    let app = TestApp::new(engine, vec![route("mail", Channel::Email)]).await;
     let no = app.campaign(3, &["e"]).await;
     let first = AtomicBool::new(true);
     let carrier = app.carrier(move |_| {
@@ -241,3 +239,8 @@ async fn a_run_until_nothing_is_due_stays_for_a_route_that_rests_a_moment() {
     app.run(&carrier, Until::NothingDue).await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 3);
 }
+
+on_both_engines!(
+    after_a_crash_exactly_what_was_in_flight_is_unknown_and_nobody_is_missing,
+    a_run_until_nothing_is_due_stays_for_a_route_that_rests_a_moment,
+);

@@ -1,6 +1,6 @@
 //! Limits, measured where a provider would measure them: when the carrier is let through the gate.
 
-use crate::support::app::{Act, Carried, TestApp, domain_of, limited, route};
+use crate::support::app::{Act, Carried, Engine, TestApp, domain_of, limited, route};
 use forewarn::dispatch::Until;
 use forewarn::dispatch::limiter::Window;
 use forewarn::model::channel::Channel;
@@ -31,7 +31,7 @@ fn span(carried: &[Carried]) -> Duration {
 async fn two_windows_are_never_exceeded_and_used_to_the_full() {
     let mut plan = limited(route("mail", Channel::Email), &[(50, SECOND), (100, 4 * SECOND)]);
     plan.concurrency = 16;
-    let app = TestApp::new(vec![plan]).await;
+    let app = TestApp::new(Engine::Sqlite, vec![plan]).await;
     let no = app.campaign(280, &["e"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(30), Class::Accepted));
     app.run(&carrier, Until::Settled(no)).await.unwrap();
@@ -48,7 +48,7 @@ async fn two_windows_are_never_exceeded_and_used_to_the_full() {
 async fn a_route_slower_than_its_limit_wastes_no_slots() {
     let mut plan = limited(route("text", Channel::Sms), &[(100, SECOND)]);
     plan.concurrency = 2;
-    let app = TestApp::new(vec![plan]).await;
+    let app = TestApp::new(Engine::Sqlite, vec![plan]).await;
     let no = app.campaign(40, &["p"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(100), Class::Accepted));
     app.run(&carrier, Until::Settled(no)).await.unwrap();
@@ -62,7 +62,7 @@ async fn a_domains_limit_holds_its_notices_and_nobody_elses() {
     let mut plan = route("mail", Channel::Email);
     plan.concurrency = 16;
     plan.domain_limits = vec![("even.example".to_owned(), Window { rate: 20, per: SECOND })];
-    let app = TestApp::new(vec![plan]).await;
+    let app = TestApp::new(Engine::Sqlite, vec![plan]).await;
     let no = app.campaign(200, &["e"]).await;
     let carrier = app.carrier(|_| Act::Wait(Duration::from_millis(5), Class::Accepted));
     app.run(&carrier, Until::Settled(no)).await.unwrap();

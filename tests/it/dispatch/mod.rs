@@ -5,8 +5,10 @@ mod faults;
 mod limits;
 mod properties;
 mod sharing;
+mod told_once;
+mod workers;
 
-use crate::support::app::{Act, TestApp, now, route};
+use crate::support::app::{Act, Engine, TestApp, now, on_both_engines, route};
 use forewarn::dispatch::{End, Until};
 use forewarn::model::channel::Channel;
 use forewarn::model::incident::OnUnknown;
@@ -21,9 +23,8 @@ fn three_routes() -> Vec<forewarn::dispatch::RoutePlan> {
     vec![route("mail", Channel::Email), route("text", Channel::Sms), route("calls", Channel::Phone)]
 }
 
-#[tokio::test]
-async fn everybody_is_told_once() {
-    let app = TestApp::new(three_routes()).await;
+async fn everybody_is_told_once(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(700, &["e", "p", "ep"]).await;
     let carrier = app.carrier(|_| Act::Say(Class::Accepted));
     assert_eq!(app.run(&carrier, Until::Settled(no)).await.unwrap(), End::Done);
@@ -32,17 +33,15 @@ async fn everybody_is_told_once() {
     assert_eq!((told.len(), told.iter().collect::<HashSet<_>>().len()), (700, 700));
 }
 
-#[tokio::test]
-async fn whoever_no_step_can_reach_needs_a_human() {
-    let app = TestApp::new(three_routes()).await;
+async fn whoever_no_step_can_reach_needs_a_human(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(9, &["", "e", "p"]).await;
     app.run(&app.carrier(|_| Act::Say(Class::Accepted)), Until::Settled(no)).await.unwrap();
     assert_eq!((app.standing(no, Standing::Satisfied).await, app.standing(no, Standing::NeedsHuman).await), (6, 3));
 }
 
-#[tokio::test]
-async fn a_bad_address_falls_to_the_next_contact_and_then_to_the_next_step() {
-    let app = TestApp::new(three_routes()).await;
+async fn a_bad_address_falls_to_the_next_contact_and_then_to_the_next_step(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(20, &["eep"]).await;
     let carrier = app.carrier(|c| Act::Say(if c.route == "mail" { Class::BadAddress } else { Class::Accepted }));
     app.run(&carrier, Until::Settled(no)).await.unwrap();
@@ -54,15 +53,14 @@ async fn a_bad_address_falls_to_the_next_contact_and_then_to_the_next_step() {
     assert_eq!(of_one, [("mail", 0), ("mail", 1), ("text", 2)]);
 }
 
-#[tokio::test]
-async fn whoever_no_step_reached_needs_a_human_and_can_be_tried_again() {
-    let app = TestApp::new(three_routes()).await;
+async fn whoever_no_step_reached_needs_a_human_and_can_be_tried_again(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(30, &["ep"]).await;
     app.run(&app.carrier(|_| Act::Say(Class::BadAddress)), Until::Settled(no)).await.unwrap();
     assert_eq!(app.standing(no, Standing::NeedsHuman).await, 30);
     for (class, standing) in [(Class::BadAddress, Standing::NeedsHuman), (Class::Accepted, Standing::Satisfied)] {
         let mut tx = app.store.begin().await.unwrap();
-        assert_eq!(tx.requeue(no, Class::BadAddress, NoticeId(0), now(), 1_000).await.unwrap().len(), 90);
+        assert_eq!(tx.requeue(no, Class::BadAddress, NoticeId(0), now(), HOUR, 1_000).await.unwrap().len(), 90);
         tx.commit().await.unwrap();
         assert_eq!(app.standing(no, Standing::InFlight).await, 30);
         // Every next step is there already: none of them may count as a way on.
@@ -71,9 +69,8 @@ async fn whoever_no_step_reached_needs_a_human_and_can_be_tried_again() {
     }
 }
 
-#[tokio::test]
-async fn whoever_was_told_another_way_is_not_told_again_by_a_retry() {
-    let app = TestApp::new(three_routes()).await;
+async fn whoever_was_told_another_way_is_not_told_again_by_a_retry(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(40, &["ep"]).await;
     // Every email fails; the text reaches the first 25 and the rest fail on every channel.
     let carrier = app.carrier(|c| {
@@ -85,7 +82,7 @@ async fn whoever_was_told_another_way_is_not_told_again_by_a_retry() {
     loop {
         let mut tx = app.store.begin().await.unwrap();
         let after = queued.last().copied().unwrap_or(NoticeId(0));
-        let some = tx.requeue(no, Class::BadAddress, after, now(), 7).await.unwrap();
+        let some = tx.requeue(no, Class::BadAddress, after, now(), HOUR, 7).await.unwrap();
         tx.commit().await.unwrap();
         queued.extend(some.iter().copied());
         if some.is_empty() {
@@ -97,9 +94,8 @@ async fn whoever_was_told_another_way_is_not_told_again_by_a_retry() {
     assert_eq!((app.standing(no, Standing::Satisfied).await, app.standing(no, Standing::InFlight).await), (25, 15));
 }
 
-#[tokio::test]
-async fn temporary_is_tried_again_and_given_up_in_time() {
-    let mut app = TestApp::new(three_routes()).await;
+async fn temporary_is_tried_again_and_given_up_in_time(engine: Engine) {
+    let mut app = TestApp::new(engine, three_routes()).await;
     app.plan.give_up_after = SECOND;
     let no = app.campaign(10, &["e"]).await;
     let later = app.carrier(|c| Act::Say(if c.attempt < 4 { Class::Temporary } else { Class::Accepted }));
@@ -117,9 +113,8 @@ async fn temporary_is_tried_again_and_given_up_in_time() {
     assert!((6..=25).contains(&tries), "{tries} tries in a second");
 }
 
-#[tokio::test]
-async fn the_time_to_give_up_counts_from_the_first_try() {
-    let mut app = TestApp::new(three_routes()).await;
+async fn the_time_to_give_up_counts_from_the_first_try(engine: Engine) {
+    let mut app = TestApp::new(engine, three_routes()).await;
     app.plan.give_up_after = SECOND;
     let no = app.campaign(5, &["ep"]).await;
     // All are planned, then wait for longer than that.
@@ -133,9 +128,8 @@ async fn the_time_to_give_up_counts_from_the_first_try() {
     assert!(carrier.carried.lock().unwrap().iter().all(|c| c.route == "mail"), "nobody was given up");
 }
 
-#[tokio::test]
-async fn an_unknown_email_is_sent_again_under_the_same_key_and_an_unknown_sms_is_held() {
-    let app = TestApp::new(three_routes()).await;
+async fn an_unknown_email_is_sent_again_under_the_same_key_and_an_unknown_sms_is_held(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(20, &["e", "p"]).await;
     let carrier = app.carrier(|c| {
         // One in doubt, not all: a route that answers nobody would rest.
@@ -147,17 +141,16 @@ async fn an_unknown_email_is_sent_again_under_the_same_key_and_an_unknown_sms_is
     assert_eq!(app.state(no, NoticeState::Unknown).await, 2);
     assert!(carrier.carried.lock().unwrap().iter().all(|c| c.refusals == 0));
     let mut tx = app.store.begin().await.unwrap();
-    assert_eq!(tx.requeue(no, Class::Unknown, NoticeId(0), now(), 10).await.unwrap().len(), 2);
+    assert_eq!(tx.requeue(no, Class::Unknown, NoticeId(0), now(), HOUR, 10).await.unwrap().len(), 2);
     tx.commit().await.unwrap();
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 20);
 }
 
-#[tokio::test]
-async fn unknown_follows_the_campaigns_word_and_the_providers_keys() {
+async fn unknown_follows_the_campaigns_word_and_the_providers_keys(engine: Engine) {
     let mut routes = three_routes();
     routes[1].idempotent = true;
-    let mut app = TestApp::new(routes).await;
+    let mut app = TestApp::new(engine, routes).await;
     app.plan.on_unknown.insert("email", OnUnknown::Hold);
     let no = app.campaign(8, &["e", "p"]).await;
     let carrier = app
@@ -166,9 +159,8 @@ async fn unknown_follows_the_campaigns_word_and_the_providers_keys() {
     assert_eq!((app.standing(no, Standing::Satisfied).await, app.standing(no, Standing::NeedsHuman).await), (7, 1));
 }
 
-#[tokio::test]
-async fn a_carrier_that_panics_leaves_its_notice_unknown() {
-    let app = TestApp::new(three_routes()).await;
+async fn a_carrier_that_panics_leaves_its_notice_unknown(engine: Engine) {
+    let app = TestApp::new(engine, three_routes()).await;
     let no = app.campaign(30, &["p"]).await;
     let carrier = app.carrier(|c| if c.notice.person() == 3 { Act::Panic } else { Act::Say(Class::Accepted) });
     app.run(&carrier, Until::Settled(no)).await.unwrap();
@@ -176,9 +168,8 @@ async fn a_carrier_that_panics_leaves_its_notice_unknown() {
     assert_eq!(app.standing(no, Standing::NeedsHuman).await, 1);
 }
 
-#[tokio::test]
-async fn an_always_step_follows_an_accepted_notice() {
-    let mut app = TestApp::new(three_routes()).await;
+async fn an_always_step_follows_an_accepted_notice(engine: Engine) {
+    let mut app = TestApp::new(engine, three_routes()).await;
     app.plan.ladder.steps.truncate(2);
     app.plan.ladder.steps[1].when = forewarn::model::ladder::When::Always;
     app.plan.ladder.steps[1].after = SECOND / 5;
@@ -189,3 +180,17 @@ async fn an_always_step_follows_an_accepted_notice() {
     assert_eq!(app.standing(no, Standing::Satisfied).await, 12);
     assert!(app.plan.give_up_after == HOUR);
 }
+
+on_both_engines!(
+    everybody_is_told_once,
+    whoever_no_step_can_reach_needs_a_human,
+    a_bad_address_falls_to_the_next_contact_and_then_to_the_next_step,
+    whoever_no_step_reached_needs_a_human_and_can_be_tried_again,
+    whoever_was_told_another_way_is_not_told_again_by_a_retry,
+    temporary_is_tried_again_and_given_up_in_time,
+    the_time_to_give_up_counts_from_the_first_try,
+    an_unknown_email_is_sent_again_under_the_same_key_and_an_unknown_sms_is_held,
+    unknown_follows_the_campaigns_word_and_the_providers_keys,
+    a_carrier_that_panics_leaves_its_notice_unknown,
+    an_always_step_follows_an_accepted_notice,
+);

@@ -1,6 +1,6 @@
 //! Several routes of one channel: shares, failures, and who stands by.
 
-use crate::support::app::{Act, TestApp, route};
+use crate::support::app::{Act, Engine, TestApp, on_both_engines, route};
 use forewarn::dispatch::{RoutePlan, Until};
 use forewarn::model::channel::Channel;
 use forewarn::model::outcome::Class;
@@ -15,9 +15,8 @@ fn by_route(carrier: &crate::support::app::Scripted, name: &str) -> usize {
     carrier.carried.lock().unwrap().iter().filter(|c| c.route == name).count()
 }
 
-#[tokio::test]
-async fn a_broken_route_rests_and_the_others_take_over() {
-    let app = TestApp::new(vec![weighted("good", 100), weighted("bad", 100)]).await;
+async fn a_broken_route_rests_and_the_others_take_over(engine: Engine) {
+    let app = TestApp::new(engine, vec![weighted("good", 100), weighted("bad", 100)]).await;
     let no = app.campaign(600, &["e"]).await;
     let carrier = app.carrier(|c| {
         if c.route == "bad" {
@@ -34,9 +33,8 @@ async fn a_broken_route_rests_and_the_others_take_over() {
     assert_eq!(health.iter().map(|h| h.state.as_str()).collect::<Vec<_>>(), ["broken", "ok"]);
 }
 
-#[tokio::test]
-async fn a_route_of_weight_0_stands_by_until_the_others_are_down() {
-    let app = TestApp::new(vec![weighted("first", 100), weighted("reserve", 0)]).await;
+async fn a_route_of_weight_0_stands_by_until_the_others_are_down(engine: Engine) {
+    let app = TestApp::new(engine, vec![weighted("first", 100), weighted("reserve", 0)]).await;
     let no = app.campaign(300, &["e"]).await;
     let fine = app.carrier(|_| Act::Wait(Duration::from_millis(2), Class::Accepted));
     app.run(&fine, Until::Settled(no)).await.unwrap();
@@ -48,11 +46,10 @@ async fn a_route_of_weight_0_stands_by_until_the_others_are_down() {
     assert_eq!(down.carried.lock().unwrap().iter().filter(|c| c.outcome == Some(Class::Accepted)).count(), 300);
 }
 
-#[tokio::test]
-async fn shares_follow_the_weights_while_the_routes_have_room() {
+async fn shares_follow_the_weights_while_the_routes_have_room(engine: Engine) {
     let mut routes = vec![weighted("three", 75), weighted("one", 25)];
     routes.iter_mut().for_each(|r| r.concurrency = 64);
-    let app = TestApp::new(routes).await;
+    let app = TestApp::new(engine, routes).await;
     let no = app.campaign(400, &["e"]).await;
     let carrier = app.carrier(|_| Act::Say(Class::Accepted));
     app.run(&carrier, Until::Settled(no)).await.unwrap();
@@ -60,13 +57,12 @@ async fn shares_follow_the_weights_while_the_routes_have_room() {
     assert!((260..=340).contains(&three), "{three} of 400");
 }
 
-#[tokio::test]
-async fn too_fast_slows_the_route_down_and_harms_no_notice() {
-    let app = TestApp::new(vec![weighted("only", 100)]).await;
+async fn too_fast_slows_the_route_down_and_harms_no_notice(engine: Engine) {
+    let app = TestApp::new(engine, vec![weighted("only", 100)]).await;
     let no = app.campaign(100, &["e"]).await;
-    let since = std::time::Instant::now();
+    let first = std::sync::OnceLock::new();
     let carrier = app.carrier(move |_| {
-        let early = since.elapsed() < Duration::from_millis(300);
+        let early = first.get_or_init(std::time::Instant::now).elapsed() < Duration::from_millis(300);
         Act::Wait(Duration::from_millis(20), if early { Class::Throttled } else { Class::Accepted })
     });
     app.run(&carrier, Until::Settled(no)).await.unwrap();
@@ -74,3 +70,10 @@ async fn too_fast_slows_the_route_down_and_harms_no_notice() {
     let throttled = app.classes(no).await["throttled"];
     assert!(throttled <= 20, "{throttled}");
 }
+
+on_both_engines!(
+    a_broken_route_rests_and_the_others_take_over,
+    a_route_of_weight_0_stands_by_until_the_others_are_down,
+    shares_follow_the_weights_while_the_routes_have_room,
+    too_fast_slows_the_route_down_and_harms_no_notice,
+);

@@ -1,6 +1,7 @@
 //! A database with a campaign of made-up persons, and a carrier that does what a script says. When it is dropped the
 //! books must balance.
 
+use crate::support::servers;
 use forewarn::dispatch::limiter::Window;
 use forewarn::dispatch::{Carrier, Dispatcher, End, Job, RoutePlan, Until};
 use forewarn::model::campaign::{CampaignState, Digests};
@@ -23,7 +24,7 @@ use forewarn::store::status::Sums;
 use forewarn::store::{Store, StoreError};
 use forewarn::vault::MasterKey;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -71,7 +72,7 @@ impl Carrier for Scripted {
     fn close(&self, _: i64) {}
 
     async fn carry(&self, job: Job) -> Outcome {
-        let mut gate = Gate::default().unless(job.halted.clone()).unless(job.stopping.clone());
+        let mut gate = Gate::default().unless(job.halted.clone()).unless(job.stopping.clone()).under(job.lease.clone());
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
         }
@@ -154,9 +155,49 @@ pub(crate) fn plan() -> CampaignPlan {
     }
 }
 
+/// The database that a story is told on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// How long a worker of a story may be silent.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+/// Tells each story on a real SQLite file and on a real PostgreSQL.
+macro_rules! on_both_engines {
+    ($($story:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::support::app::Engine::Sqlite).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $story() {
+                if $crate::support::servers::postgres().await.is_some() {
+                    super::$story($crate::support::app::Engine::Postgres).await;
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+async fn open(path: &Path, url: Option<&reqwest::Url>) -> Store {
+    match url {
+        Some(url) => Store::connect(url).await.unwrap(),
+        None => Store::open(path).await.unwrap(),
+    }
+}
+
 pub(crate) struct TestApp {
     folder: Option<tempfile::TempDir>,
     pub(crate) path: PathBuf,
+    /// Where the database is a server's.
+    pub(crate) url: Option<reqwest::Url>,
     pub(crate) store: Store,
     pub(crate) routes: Vec<RoutePlan>,
     pub(crate) plan: CampaignPlan,
@@ -165,20 +206,39 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    pub(crate) async fn new(routes: Vec<RoutePlan>) -> TestApp {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("forewarn.db");
-        let mut app = TestApp::at(path, routes).await;
-        app.folder = Some(folder);
-        app
+    pub(crate) async fn new(engine: Engine, routes: Vec<RoutePlan>) -> TestApp {
+        match engine {
+            Engine::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("forewarn.db");
+                let mut app = TestApp::at(path, routes).await;
+                app.folder = Some(folder);
+                app
+            }
+            Engine::Postgres => {
+                let server = servers::postgres().await.expect("the caller has asked");
+                let url: reqwest::Url = server.new_database().await.parse().unwrap();
+                let store = Store::connect(&url).await.unwrap();
+                TestApp::over(store, PathBuf::new(), Some(url), routes).await
+            }
+        }
     }
 
     /// On a database at this path, in a folder that somebody else looks after.
     pub(crate) async fn at(path: PathBuf, routes: Vec<RoutePlan>) -> TestApp {
         let store = Store::open(&path).await.unwrap();
+        TestApp::over(store, path, None, routes).await
+    }
+
+    async fn over(store: Store, path: PathBuf, url: Option<reqwest::Url>, routes: Vec<RoutePlan>) -> TestApp {
         let master = MasterKey::parse(&MasterKey::generate()).unwrap();
         store.claim_key(&master.fingerprint()).await.unwrap();
-        TestApp { folder: None, path, store, routes, plan: plan(), master, checked: false }
+        TestApp { folder: None, path, url, store, routes, plan: plan(), master, checked: false }
+    }
+
+    /// The database as another process sees it.
+    pub(crate) async fn open_again(&self) -> Store {
+        open(&self.path, self.url.as_ref()).await
     }
 
     /// A running campaign of `persons` people whose contacts follow the patterns in turn.
@@ -261,7 +321,7 @@ impl TestApp {
     }
 
     pub(crate) fn dispatcher(&self, carrier: &Arc<Scripted>, stop: watch::Receiver<bool>) -> Dispatcher<Scripted> {
-        Dispatcher::new(self.store.clone(), carrier.clone(), self.routes.clone(), stop, now)
+        Dispatcher::new(self.store.clone(), carrier.clone(), self.routes.clone(), stop, now).leased_for(LEASE)
     }
 
     /// Runs to the end that `until` names; a test that takes longer than a minute has failed.
@@ -275,12 +335,13 @@ impl TestApp {
     /// Whatever the script waits for is never answered.
     pub(crate) fn run_and_kill(&self, carrier: &Arc<Scripted>, life: Duration) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (path, carrier, routes) = (self.path.clone(), carrier.clone(), self.routes.clone());
+        let (path, url) = (self.path.clone(), self.url.clone());
+        let (carrier, routes) = (carrier.clone(), self.routes.clone());
         std::thread::spawn(move || {
             runtime.spawn(async move {
-                let store = Store::open(&path).await.unwrap();
+                let store = open(&path, url.as_ref()).await;
                 let (_keep, stop) = watch::channel(false);
-                let mut dispatcher = Dispatcher::new(store, carrier, routes, stop, now);
+                let mut dispatcher = Dispatcher::new(store, carrier, routes, stop, now).leased_for(LEASE);
                 dispatcher.run(Until::Stopped).await.unwrap();
             });
             std::thread::sleep(life);
@@ -364,10 +425,10 @@ impl Drop for TestApp {
         if self.checked || std::thread::panicking() {
             return;
         }
-        let path = self.path.clone();
+        let (path, url) = (self.path.clone(), self.url.clone());
         let faults = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { TestApp::faults(&Store::open(&path).await.unwrap()).await })
+            runtime.block_on(async { TestApp::faults(&open(&path, url.as_ref()).await).await })
         });
         let faults = faults.join().unwrap();
         drop(self.folder.take());
