@@ -124,14 +124,19 @@ struct Column {
 async fn within_patience<T>(knock: impl Future<Output = Result<T, SqlError>>) -> Result<T, DatabaseProblem> {
     match tokio::time::timeout(PATIENCE, knock).await {
         Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(error)) => Err(refusal(&error)),
+        Ok(Err(error)) => Err(said(&error, |words| DatabaseProblem::Unreachable { why: words })),
         Err(_) => Err(DatabaseProblem::Unreachable { why: format!("no answer within {} s", PATIENCE.as_secs()) }),
     }
 }
 
-/// What a database says before it has read any data. Its words are about the query and the login.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the driver has a dozen further errors, and says there may be more")]
+/// What a database says of a query that it has not run yet.
 fn refusal(error: &SqlError) -> DatabaseProblem {
+    said(error, |words| DatabaseProblem::BadQuery { words })
+}
+
+/// What a database says before it has read any data: its words are about the query and the login.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the driver has a dozen further errors, and says there may be more")]
+fn said(error: &SqlError, otherwise: fn(String) -> DatabaseProblem) -> DatabaseProblem {
     match error {
         SqlError::Database(said) => match said.code().as_deref().unwrap_or("") {
             "28P01" | "28000" => DatabaseProblem::LoginRefused,
@@ -139,7 +144,7 @@ fn refusal(error: &SqlError) -> DatabaseProblem {
                 DatabaseProblem::NoSuchDatabase
             }
             "14" => DatabaseProblem::NoSuchFile,
-            _ => DatabaseProblem::BadQuery { words: said.message().to_owned() },
+            _ => otherwise(said.message().to_owned()),
         },
         SqlError::Configuration(_) => DatabaseProblem::BadConnectionString,
         SqlError::Io(error) => DatabaseProblem::Unreachable { why: error.kind().to_string() },

@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 use zip::ZipArchive;
 use zip::read::ZipFile;
+use zip::result::ZipError;
 
 /// No part that is small in every honest workbook is larger than this.
 const SMALL: u64 = 64 * 1024 * 1024;
@@ -38,7 +39,7 @@ impl Package {
         let Some(index) = self.0.index_for_name(part) else { return Err(damaged()) };
         let file = match self.0.by_index(index) {
             Ok(file) => file,
-            Err(zip::result::ZipError::UnsupportedArchive(_)) => return Err(WorkbookProblem::Protected),
+            Err(ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED)) => return Err(WorkbookProblem::Protected),
             Err(_) => return Err(damaged()),
         };
         let most = file.compressed_size().saturating_mul(MOST_RATIO).clamp(SMALL, LARGEST);

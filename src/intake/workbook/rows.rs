@@ -27,7 +27,8 @@ pub(super) struct Rows<'o> {
     outlet: &'o mut Outlet,
     kind: &'static str,
     sheet: String,
-    /// By their first row; those that are over are taken out.
+    /// Areas whose first row is still to come, the next one last; and those that the row lies in.
+    waiting: Vec<Area>,
     merged: Vec<Area>,
     heading_read: bool,
     hidden: u64,
@@ -40,25 +41,26 @@ impl<'o> Rows<'o> {
         kind: &'static str,
         sheet: &str,
         notice: Option<Problem>,
-        mut merged: Vec<Area>,
+        mut waiting: Vec<Area>,
     ) -> Rows<'o> {
-        // The next one last.
-        merged.sort_by_key(|area| std::cmp::Reverse(area.first_row));
+        waiting.sort_by_key(|area| std::cmp::Reverse(area.first_row));
         let notices = notice.into_iter().collect();
-        Rows { outlet, kind, sheet: sheet.to_owned(), merged, heading_read: false, hidden: 0, notices }
+        let (merged, sheet) = (Vec::new(), sheet.to_owned());
+        Rows { outlet, kind, sheet, waiting, merged, heading_read: false, hidden: 0, notices }
     }
 
-    /// Says that cells are merged, at the latest before the first of their rows is taken.
+    /// Says that cells are merged that begin in the row that is taken next.
     pub(super) fn merge(&mut self, area: Area) {
         self.merged.push(area);
-        self.merged.sort_by_key(|area| std::cmp::Reverse(area.first_row));
     }
 
     pub(super) fn take(&mut self, row: SheetRow) -> Result<(), Broken> {
         let SheetRow { number, hidden, mut cells, mut faults } = row;
+        while let Some(area) = self.waiting.pop_if(|area| area.first_row <= number) {
+            self.merged.push(area);
+        }
         self.merged.retain(|area| area.last_row >= number);
-        let here = self.merged.iter().rev().take_while(|area| area.first_row <= number);
-        let areas: Vec<Area> = here.copied().collect();
+        let areas = &self.merged;
         let blank = cells.iter().all(|cell| cell.trim().is_empty()) && faults.is_empty();
         // A row that only lies below the value of a merged cell looks full to whoever sees the sheet.
         let covered = areas.iter().any(|area| area.first_row < number);
