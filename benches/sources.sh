@@ -8,7 +8,8 @@ rows=${1:-1000000}
 few=$((rows / 10))
 PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
 # Servers keep their files where their users can reach them; nothing of theirs is measured.
-place=$(mktemp -d /tmp/forewarn-bench.XXXXXX)
+place=$(mktemp -d)
+chmod 755 "$place"
 
 at_end() {
   at_exit
@@ -16,22 +17,23 @@ at_end() {
 }
 trap at_end EXIT
 
-# as USER COMMAND…: servers refuse to be root.
-as() {
-  local user=$1
-  shift
-  if [ "$(id -u)" = 0 ]; then setpriv --reuid "$user" --regid "$user" --init-groups "$@"; else "$@"; fi
-}
+# Servers refuse to be root. No function: what is started in the background must be the server itself.
+as_postgres=() as_mysql=()
+if [ "$(id -u)" = 0 ]; then
+  as_postgres=(setpriv --reuid postgres --regid postgres --init-groups)
+  as_mysql=(setpriv --reuid mysql --regid mysql --init-groups)
+fi
 
 start_postgres() {
   need initdb "on Debian: apt-get install postgresql (its daemon need not run)"
   need psql "on Debian: apt-get install postgresql-client"
   mkdir "$place/postgres"
   [ "$(id -u)" != 0 ] || chown postgres "$place/postgres"
-  (cd "$place/postgres" && as postgres initdb --no-sync --encoding=UTF8 --locale=C --auth=trust -U forewarn -D data) >"$place/log"
+  cd "$place/postgres"
+  "${as_postgres[@]}" initdb --no-sync --encoding=UTF8 --locale=C --auth=trust -U forewarn -D data >"$place/log"
   postgres_port=$(free_port)
-  (cd "$place/postgres" && exec as postgres postgres -D data -p "$postgres_port" -c listen_addresses=127.0.0.1 \
-    -c unix_socket_directories= -c fsync=off) >>"$place/log" 2>&1 &
+  "${as_postgres[@]}" postgres -D data -p "$postgres_port" -c listen_addresses=127.0.0.1 \
+    -c unix_socket_directories= -c fsync=off >>"$place/log" 2>&1 &
   started+=("$!")
   wait_for_port "$postgres_port"
   postgres_url=postgres://forewarn@127.0.0.1:$postgres_port/postgres
@@ -47,11 +49,14 @@ start_mariadb() {
   need mariadb-install-db "on Debian: apt-get install mariadb-server (its daemon need not run)"
   mkdir "$place/mariadb"
   [ "$(id -u)" != 0 ] || chown mysql "$place/mariadb"
-  as mysql mariadb-install-db --no-defaults --datadir="$place/mariadb/data" --skip-test-db >>"$place/log" 2>&1
-  printf "create user 'forewarn'@'%%';\ngrant all on *.* to 'forewarn'@'%%';\ncreate database crm character set utf8mb4;\n" >"$place/init.sql"
-  chmod 755 "$place"
+  "${as_mysql[@]}" mariadb-install-db --no-defaults --datadir="$place/mariadb/data" --skip-test-db >>"$place/log" 2>&1
+  cat >"$place/init.sql" <<'SQL'
+create user 'forewarn'@'%';
+grant all on *.* to 'forewarn'@'%';
+create database crm character set utf8mb4;
+SQL
   mariadb_port=$(free_port)
-  as mysql mariadbd --no-defaults --datadir="$place/mariadb/data" --bind-address=127.0.0.1 --port="$mariadb_port" \
+  "${as_mysql[@]}" mariadbd --no-defaults --datadir="$place/mariadb/data" --bind-address=127.0.0.1 --port="$mariadb_port" \
     --socket="$place/mariadb/socket" --pid-file="$place/mariadb/pid" --init-file="$place/init.sql" --skip-log-bin \
     --skip-name-resolve --local-infile=1 --innodb-flush-log-at-trx-commit=0 >>"$place/log" 2>&1 &
   started+=("$!")
