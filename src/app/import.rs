@@ -1,6 +1,6 @@
 //! Taking a source into a campaign: read and seal on one thread, write on another, in batches of bounded number.
 
-use super::reading::{Batch, Candidate, Read, ReadingError, Trial, WAITING, read_list};
+use super::reading::{Batch, Read, ReadingError, Trial, WAITING, read_list};
 use super::{App, AppError, sources};
 use crate::content::Texts;
 use crate::intake::{ListFacts, RejectsWriter, Row, Verdict};
@@ -8,10 +8,9 @@ use crate::model::channel::ContactKind;
 use crate::model::incident::{CampaignPlan, Source};
 use crate::model::merge::{Merge, merge};
 use crate::model::person::Person;
-use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::store::Tx;
-use crate::store::import::{NewPerson, SourceSums, StoredPerson};
+use crate::store::import::{ContactRuns, NewPerson, SourceSums, StoredPerson};
 use crate::vault::CampaignKeys;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -71,7 +70,8 @@ pub(super) async fn import(
         source: no,
         keys: into.keys.clone(),
         sums: SourceSums::default(),
-        tallies: BTreeMap::new(),
+        tallies: Tallies::default(),
+        contacts: app.store.contact_runs(),
         unclosed_quote: None,
     };
     while let Some(first) = from.recv().await {
@@ -91,8 +91,8 @@ pub(super) async fn import(
     if let Some(problem) = writing.unclosed_quote {
         return Err(problem.into());
     }
-    app.store.take_in_contacts(into.campaign).await?;
-    let tallies: Vec<(String, String, i64)> = writing.tallies.into_iter().map(|((k, n), v)| (k, n, v)).collect();
+    app.store.take_in_contacts(into.campaign, writing.contacts).await?;
+    let tallies = writing.tallies.changes();
     let mut tx = app.store.begin().await?;
     // Row 0: what is to be said of the source as a whole.
     let notices: Vec<(bool, Problem)> = read.notices.iter().map(|notice| (false, notice.clone())).collect();
@@ -193,38 +193,43 @@ struct Writing {
     source: i64,
     keys: Arc<CampaignKeys>,
     sums: SourceSums,
-    tallies: BTreeMap<(String, String), i64>,
+    tallies: Tallies,
+    contacts: ContactRuns,
     unclosed_quote: Option<Problem>,
 }
 
 impl Writing {
-    async fn write(&mut self, tx: &mut Tx<'_>, batch: Batch, files: &mut Files) -> Result<(), AppError> {
-        let (news, rest): (Vec<NewPerson>, Vec<Rest>) = batch.candidates.into_iter().map(Rest::split).unzip();
-        let added = tx.add_persons(self.campaign, self.source, &news).await?;
-        let mut rejected = batch.rejected;
+    async fn write(&mut self, tx: &mut Tx<'_>, mut batch: Batch, files: &mut Files) -> Result<(), AppError> {
+        let added = tx.add_persons(self.campaign, self.source, &batch.candidates).await?;
+        let mut added = added.into_iter().peekable();
+        let mut rejected = std::mem::take(&mut batch.rejected);
         let mut lines: Vec<(u64, Value)> = Vec::new();
         let mut problems: Vec<(bool, Problem)> = Vec::new();
-        for (new, rest) in news.iter().zip(rest) {
+        for (at, candidate) in batch.candidates.iter().enumerate() {
+            let new = &candidate.new;
             let mut merged_into = None;
-            if added.contains(&new.no) {
-                self.count_person(new);
+            if added.next_if_eq(&new.no).is_some() {
+                self.tallies.count_person(new);
+                let waits = AppError::io("setting the contacts of the list aside");
+                self.contacts.add(new.no, &new.contacts).map_err(waits)?;
             } else {
-                match self.merge_into_existing(tx, new, &rest).await? {
+                match self.merge_into_existing(tx, new).await? {
                     Ok(row) => merged_into = Some(row),
                     Err(problem) => {
                         let problem = problem.at_row(new.row);
                         let verdict = Verdict::Rejected(problem.clone(), vec![problem]);
-                        rejected.push(Row { number: new.row, raw: rest.cells, verdict });
+                        rejected.push(Row { number: new.row, raw: batch.cells_of(at), verdict });
                         continue;
                     }
                 }
             }
             if files.rows.is_some() {
-                lines.push((new.row, person_line(new.row, &rest.person, merged_into, &rest.problems)));
+                let person = self.keys.open_person(new.no, &new.sealed)?;
+                lines.push((new.row, person_line(new.row, &person, merged_into, &candidate.problems)));
             }
             self.sums.persons += i64::from(merged_into.is_none());
             self.sums.merged += i64::from(merged_into.is_some());
-            problems.extend(rest.problems.into_iter().map(|p| (false, p)));
+            problems.extend(candidate.problems.iter().map(|p| (false, p.clone())));
         }
         rejected.sort_by_key(|row| row.number);
         for row in &rejected {
@@ -242,19 +247,6 @@ impl Writing {
         files.tell(lines.into_iter().map(|(_, line)| line))
     }
 
-    fn count(&mut self, kind: &str, name: &str, n: i64) {
-        *self.tallies.entry((kind.to_owned(), name.to_owned())).or_default() += n;
-    }
-
-    fn count_person(&mut self, new: &NewPerson) {
-        self.count("person", "in_flight", 1);
-        self.count("locale", &new.locale, 1);
-        self.count("country", &new.country, 1);
-        for letter in ["e", "p"].into_iter().filter(|l| new.reach.contains(l)) {
-            self.count("contact", letter, 1);
-        }
-    }
-
     fn count_rejected(&mut self, main: &Problem) {
         self.sums.rejected += 1;
         if main.code == "no-contact" {
@@ -270,14 +262,14 @@ impl Writing {
         &mut self,
         tx: &mut Tx<'_>,
         new: &NewPerson,
-        rest: &Rest,
     ) -> Result<Result<u64, Problem>, AppError> {
         let Some(existing) = tx.person_by_reference(self.campaign, &new.ref_hash).await? else {
             let what = "the person that holds this reference is not readable; run the command again";
             return Ok(Err(Problem::new("ref-conflict", "ref", what)));
         };
         let first = self.keys.open_person(existing.no, &existing.sealed)?;
-        match merge(&first, &rest.person) {
+        let person = self.keys.open_person(new.no, &new.sealed)?;
+        match merge(&first, &person) {
             Merge::Same => Ok(Ok(existing.row)),
             Merge::Extended(whole) => {
                 self.extend(tx, &existing, &first, &whole).await?;
@@ -307,24 +299,50 @@ impl Writing {
         let (before, after) = (first.reach(), whole.reach());
         for letter in ["e", "p"] {
             if after.contains(letter) && !before.contains(letter) {
-                self.count("contact", letter, 1);
+                count(&mut self.tallies.contacts, letter);
             }
         }
         Ok(())
     }
 }
 
-/// A candidate without what the store takes.
-struct Rest {
-    person: Person,
-    cells: Vec<Personal>,
-    problems: Vec<Problem>,
+/// What the persons of a source add to the sums.
+#[derive(Default)]
+struct Tallies {
+    persons: i64,
+    locales: BTreeMap<String, i64>,
+    countries: BTreeMap<String, i64>,
+    contacts: BTreeMap<String, i64>,
 }
 
-impl Rest {
-    fn split(candidate: Candidate) -> (NewPerson, Rest) {
-        let Candidate { new, person, cells, problems } = candidate;
-        (new, Rest { person, cells, problems })
+impl Tallies {
+    fn count_person(&mut self, new: &NewPerson) {
+        self.persons += 1;
+        count(&mut self.locales, &new.locale);
+        count(&mut self.countries, &new.country);
+        for letter in ["e", "p"].into_iter().filter(|l| new.reach.contains(l)) {
+            count(&mut self.contacts, letter);
+        }
+    }
+
+    /// Kind, name, number: the form in which the store takes sums.
+    fn changes(self) -> Vec<(String, String, i64)> {
+        let persons = BTreeMap::from([("in_flight".to_owned(), self.persons)]);
+        let kinds =
+            [("contact", self.contacts), ("country", self.countries), ("locale", self.locales), ("person", persons)];
+        let of = |(kind, sums): (&str, BTreeMap<String, i64>)| {
+            let kind = kind.to_owned();
+            sums.into_iter().map(move |(name, n)| (kind.clone(), name, n))
+        };
+        kinds.into_iter().flat_map(of).collect()
+    }
+}
+
+/// Names are few and come a million times: only a new one is copied.
+fn count(sums: &mut BTreeMap<String, i64>, name: &str) {
+    match sums.get_mut(name) {
+        Some(n) => *n += 1,
+        None => _ = sums.insert(name.to_owned(), 1),
     }
 }
 

@@ -19,13 +19,18 @@ const BATCH: usize = 2_000;
 /// Batches that may wait for the writer: what bounds the memory.
 pub(super) const WAITING: usize = 2;
 
-/// A row that is a person, ready to be written unless its reference is taken.
+/// A row that is a person, ready to be written unless its reference is taken. The person themselves is in the seal.
 pub(super) struct Candidate {
     pub new: NewPerson,
-    pub person: Person,
-    /// The row as written, should it have to go to the rejects file after all.
-    pub cells: Vec<Personal>,
     pub problems: Vec<Problem>,
+    /// Where the row's cells end among those of the batch.
+    cells_end: usize,
+}
+
+impl AsRef<NewPerson> for Candidate {
+    fn as_ref(&self) -> &NewPerson {
+        &self.new
+    }
 }
 
 /// Some rows of a source.
@@ -34,6 +39,33 @@ pub(super) struct Batch {
     pub candidates: Vec<Candidate>,
     pub rejected: Vec<Row>,
     pub rows: u64,
+    cells: Cells,
+}
+
+impl Batch {
+    fn add(&mut self, new: NewPerson, problems: Vec<Problem>, cells: &[Personal]) {
+        for cell in cells {
+            self.cells.text.push_str(cell.reveal());
+            self.cells.ends.push(self.cells.text.len());
+        }
+        self.candidates.push(Candidate { new, problems, cells_end: self.cells.ends.len() });
+    }
+
+    /// The row of a candidate as written, should it have to go to the rejects file after all.
+    pub(super) fn cells_of(&self, candidate: usize) -> Vec<Personal> {
+        let end_before = |at: usize, ends: &dyn Fn(usize) -> usize| if at == 0 { 0 } else { ends(at - 1) };
+        let first = end_before(candidate, &|at| self.candidates[at].cells_end);
+        let cells = first..self.candidates[candidate].cells_end;
+        let start_of = |cell| end_before(cell, &|at| self.cells.ends[at]);
+        cells.map(|at| Personal::new(&self.cells.text[start_of(at)..self.cells.ends[at]])).collect()
+    }
+}
+
+/// The cells of many rows one after the other: nearly none of them is ever looked at again.
+#[derive(Default)]
+struct Cells {
+    text: String,
+    ends: Vec<usize>,
 }
 
 /// How the reading ended.
@@ -67,16 +99,15 @@ pub(super) fn read_list(
             Verdict::Rejected(..) => batch.rejected.push(row),
             Verdict::Person { mut person, mut problems } => {
                 person.contacts.truncate(MAX_CONTACTS);
-                let cells = reader.cells();
                 if let Some(problem) = trial.render(&person) {
                     let problem = problem.at_row(row.number);
                     problems.insert(0, problem.clone());
                     let verdict = Verdict::Rejected(problem, problems);
-                    batch.rejected.push(Row { number: row.number, raw: cells, verdict });
+                    batch.rejected.push(Row { number: row.number, raw: reader.cells(), verdict });
                 } else {
                     let new = sealed(keys, next_person, row.number, &person).map_err(ReadingError::Vault)?;
                     next_person += 1;
-                    batch.candidates.push(Candidate { new, person, cells, problems });
+                    batch.add(new, problems, &reader.cells());
                 }
             }
         }

@@ -72,12 +72,14 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         .map_err(named)?;
     let abilities = adapter.abilities();
     let window = |l: &crate::config::Limit| Window { rate: l.rate, per: l.per };
+    // A slot in a limit is for a moment: whoever has one must not wait behind another.
+    let limited = !route.limits.is_empty() || !route.domain_limits.is_empty();
     let plan = RoutePlan {
         name: route.name.clone(),
         provider: route.provider.clone(),
         channel: route.channel,
         weight: route.weight,
-        concurrency: route.concurrency,
+        concurrency: if limited { route.concurrency } else { adapter.at_hand(route.concurrency) },
         limits: route.limits.iter().map(window).collect(),
         domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
         idempotent: abilities.idempotent,

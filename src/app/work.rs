@@ -6,6 +6,7 @@ use crate::dispatch::{Dispatcher, End, Until};
 use crate::store::WorkerLock;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 impl App {
     /// The right to send on this database, or the refusal that names the other worker.
@@ -25,7 +26,16 @@ impl App {
         let plans = routes.iter().map(|r| r.plan.clone()).collect();
         let carrier = Arc::new(AdapterCarrier::new(self.clone(), routes));
         let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock);
-        let end = dispatcher.run(until).await;
+        // The loop runs among the tasks that it starts: on a thread of its own, each outcome would have to wake that
+        // thread. In a set, so that it ends when this is dropped.
+        let mut own_task = JoinSet::new();
+        own_task.spawn(async move { dispatcher.run(until).await });
+        let end = match own_task.join_next().await {
+            Some(Ok(end)) => end,
+            Some(Err(fault)) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
+            // Only the drop of this very future cancels it.
+            Some(Err(_)) | None => Ok(End::Stopped),
+        };
         carrier.close_routes().await;
         Ok(end?)
     }

@@ -327,7 +327,7 @@ impl Compiler<'_> {
         self.register(false, &subject_file, &plain(&subject, false))?;
         self.register(false, &file, &document.text(&body.slots, known.joins_lines))?;
         self.register(true, &file, &html)?;
-        Some(Templates { uses, names: vec![subject_file, file] })
+        Some(Templates { uses, names: vec![subject_file, file], ..Templates::default() })
     }
 
     fn sms(&mut self, tag: &str, folder: &Folder<'_>, known: &Known) -> Option<Templates> {
@@ -335,7 +335,7 @@ impl Compiler<'_> {
         let mut uses = Uses::default();
         let text = self.resolved(&file, folder.get(SMS)?, 1, Kind::Plain, known, &mut uses)?;
         self.register(false, &file, &plain(&text, false))?;
-        Some(Templates { uses, names: vec![file] })
+        Some(Templates { uses, names: vec![file], ..Templates::default() })
     }
 
     fn call(&mut self, tag: &str, folder: &Folder<'_>, known: &Known) -> Option<(Vec<(String, String)>, Templates)> {

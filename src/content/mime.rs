@@ -4,7 +4,7 @@
 //! put there. The boundary is derived from the notice and cannot occur in a part, because `=_` is in no transfer
 //! encoding. Signing is left to the relay; `List-Unsubscribe` is absent because a legal notice is no mailing.
 
-use super::transfer::{Transfer, encoded_words, header_text};
+use super::transfer::{Transfer, encoded_words};
 use super::{Envelope, Sender};
 use crate::model::problem::Problem;
 use sha2::{Digest, Sha256};
@@ -21,9 +21,16 @@ pub(super) struct Frame {
 pub(super) struct Parts<'a> {
     pub(super) to_name: &'a str,
     pub(super) to_address: &'a str,
-    pub(super) subject: &'a str,
-    pub(super) text: &'a str,
-    pub(super) html: &'a str,
+    /// As [`super::transfer::header_text`] gives it.
+    pub(super) subject_header: &'a str,
+    pub(super) text: Writing<'a>,
+    pub(super) html: Writing<'a>,
+}
+
+/// A part's text, and what writes it in quoted-printable.
+pub(super) struct Writing<'a> {
+    pub(super) plain: &'a str,
+    pub(super) quoted: &'a dyn Fn(&mut Vec<u8>),
 }
 
 impl Frame {
@@ -55,8 +62,7 @@ impl Frame {
             return Err(Problem::new("bad-email", "email", message));
         }
         let boundary = boundary(envelope);
-        let mut out = Vec::with_capacity(2048 + parts.text.len() * 5 / 4 + parts.html.len() * 5 / 4);
-        let subject = header_text(parts.subject, 9);
+        let mut out = Vec::with_capacity(2048 + parts.text.plain.len() * 3 / 2 + parts.html.plain.len() * 3 / 2);
         let to = to(parts);
         let date = date(envelope)?;
         let Envelope { message_id, notice, .. } = envelope;
@@ -64,7 +70,7 @@ impl Frame {
             self.constant.as_str(),
             &to,
             "\r\nSubject: ",
-            &subject,
+            parts.subject_header,
             "\r\nDate: ",
             &date,
             "\r\nMessage-ID: <",
@@ -77,8 +83,8 @@ impl Frame {
         ] {
             out.extend_from_slice(piece.as_bytes());
         }
-        part(&boundary, "plain", parts.text, &mut out);
-        part(&boundary, "html", parts.html, &mut out);
+        part(&boundary, "plain", &parts.text, &mut out);
+        part(&boundary, "html", &parts.html, &mut out);
         for piece in ["\r\n--", &boundary, "--\r\n"] {
             out.extend_from_slice(piece.as_bytes());
         }
@@ -87,13 +93,16 @@ impl Frame {
     }
 }
 
-fn part(boundary: &str, subtype: &str, text: &str, out: &mut Vec<u8>) {
-    let transfer = Transfer::of(text);
+fn part(boundary: &str, subtype: &str, text: &Writing<'_>, out: &mut Vec<u8>) {
+    let transfer = Transfer::of(text.plain);
     let (kind, encoding) = ("\r\nContent-Type: text/", "; charset=utf-8\r\nContent-Transfer-Encoding: ");
     for piece in ["\r\n--", boundary, kind, subtype, encoding, transfer.as_str(), "\r\n\r\n"] {
         out.extend_from_slice(piece.as_bytes());
     }
-    transfer.write(text, out);
+    match transfer {
+        Transfer::QuotedPrintable => (text.quoted)(out),
+        Transfer::Base64 => transfer.write(text.plain, out),
+    }
 }
 
 fn boundary(envelope: &Envelope) -> String {

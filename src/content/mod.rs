@@ -12,6 +12,7 @@ mod files;
 mod locale;
 mod markdown;
 mod mime;
+mod mould;
 mod page;
 mod probe;
 mod render;
@@ -92,6 +93,8 @@ struct Templates {
     uses: resolve::Uses,
     /// Email: subject, text, and the page under the name of the text; SMS: one; call: one a section.
     names: Vec<String>,
+    /// Of the email.
+    moulds: mould::Moulds,
 }
 
 impl Texts {
@@ -145,6 +148,9 @@ impl Texts {
     }
 
     fn language(&self, locale: &str) -> Option<&Language> {
+        if let Some(same) = self.languages.iter().find(|l| l.tag == locale) {
+            return Some(same);
+        }
         let tags = self.languages();
         let found = locale::best(locale, &tags).and_then(|tag| self.languages.iter().find(|l| l.tag == tag));
         found.or_else(|| self.languages.get(self.default))

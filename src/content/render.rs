@@ -1,6 +1,8 @@
-//! Fills in one person: one context, rendered to all the texts of a channel.
+//! Fills in one person. An email is poured into the mould of the person's shape; the short texts of the other channels
+//! are rendered from one context.
 
-use super::mime::{Parts, one_line};
+use super::mime::{Parts, Writing, one_line};
+use super::mould::{Mould, escaped, mark};
 use super::resolve::Uses;
 use super::{Envelope, Language, Templates, Texts};
 use crate::model::channel::Channel;
@@ -13,6 +15,7 @@ use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsNotice};
 use crate::model::time::Micros;
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 pub(super) fn render(
@@ -47,11 +50,11 @@ pub(super) fn render_in(
     };
     let templates = templates.as_ref().ok_or_else(|| no_template(channel, &language.tag))?;
     let person = Filled { texts, language, who, role: contact.role, date: envelope.date, channel };
-    let context = person.context(&templates.uses)?;
+    let values = person.values(&templates.uses)?;
     match channel {
-        Channel::Email => email(texts, language, templates, &context, who, contact, envelope).map(Rendered::Email),
-        Channel::Sms => sms(texts, language, templates, &context).map(Rendered::Sms),
-        Channel::Phone => call(texts, language, templates, &context).map(Rendered::Call),
+        Channel::Email => email(texts, language, templates, &values, who, contact, envelope).map(Rendered::Email),
+        Channel::Sms => sms(texts, language, templates, &values.context(false)).map(Rendered::Sms),
+        Channel::Phone => call(texts, language, templates, &values.context(false)).map(Rendered::Call),
     }
 }
 
@@ -75,23 +78,35 @@ fn email(
     texts: &Texts,
     language: &Language,
     templates: &Templates,
-    context: &Context,
+    values: &Values<'_>,
     who: &Person,
     contact: &Contact,
     envelope: &Envelope,
 ) -> Result<EmailNotice, Problem> {
-    let subject = fill(&texts.text, templates.names.first(), context)?;
-    let subject = subject.split([' ', '\n']).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
-    let mut text = fill(&texts.text, templates.names.get(1), context)?;
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    let html = fill(&texts.html, templates.names.get(1), context)?;
+    let mould = templates.moulds.of(&values.shape, || mould(texts, templates, values))?;
+    let (subject, subject_header) = mould.subject(&values.strings);
+    let in_html = escaped(&values.strings);
+    let (text, html) = (mould.text.plain(&values.strings), mould.html.plain(&in_html));
     // A guardian's address does not carry the child's name.
     let to_name = if contact.role == Role::OneSelf { one_line(who.name.reveal()) } else { String::new() };
-    let parts =
-        Parts { to_name: &to_name, to_address: contact.address.reveal(), subject: &subject, text: &text, html: &html };
+    let parts = Parts {
+        to_name: &to_name,
+        to_address: contact.address.reveal(),
+        subject_header: &subject_header,
+        text: Writing { plain: &text, quoted: &|out| mould.text.quoted(&values.strings, out) },
+        html: Writing { plain: &html, quoted: &|out| mould.html.quoted(&in_html, out) },
+    };
     let mime = Personal::new(language.frame.message(&parts, envelope)?);
     Ok(EmailNotice { subject: Personal::new(subject), text: Personal::new(text), html: Personal::new(html), mime })
+}
+
+/// The templates filled in with marks, for everybody of the shape that these values have.
+fn mould(texts: &Texts, templates: &Templates, values: &Values<'_>) -> Result<Mould, Problem> {
+    let context = values.context(true);
+    let subject = fill(&texts.text, templates.names.first(), &context)?;
+    let text = fill(&texts.text, templates.names.get(1), &context)?;
+    let html = fill(&texts.html, templates.names.get(1), &context)?;
+    Ok(Mould::new(&subject, &text, &html))
 }
 
 fn sms(texts: &Texts, language: &Language, templates: &Templates, context: &Context) -> Result<SmsNotice, Problem> {
@@ -131,22 +146,90 @@ struct Filled<'a> {
     channel: Channel,
 }
 
-impl Filled<'_> {
-    fn context(&self, uses: &Uses) -> Result<Context, Problem> {
+/// What the templates of a channel use of a person.
+#[derive(Default)]
+struct Values<'a> {
+    /// All that is printed, numbered as the marks of a mould are.
+    strings: Vec<Cow<'a, str>>,
+    entries: Vec<(Name, Entry)>,
+    /// All that conditions and loops can see.
+    shape: Vec<u8>,
+}
+
+/// How the context calls a value.
+enum Name {
+    Of(&'static str),
+    Extra(usize),
+}
+
+/// A value, by its place in the strings.
+enum Entry {
+    Text(usize),
+    List(std::ops::Range<usize>),
+    Flag(bool),
+}
+
+impl<'a> Values<'a> {
+    fn text(&mut self, name: Name, text: impl Into<Cow<'a, str>>) {
+        let text = text.into();
+        self.shape.push(u8::from(!text.is_empty()));
+        self.entries.push((name, Entry::Text(self.strings.len())));
+        self.strings.push(text);
+    }
+
+    fn list(&mut self, name: Name, items: Vec<&'a str>) {
+        self.shape.extend_from_slice(&items.len().to_be_bytes());
+        let first = self.strings.len();
+        self.strings.extend(items.into_iter().map(Cow::Borrowed));
+        self.entries.push((name, Entry::List(first..self.strings.len())));
+    }
+
+    fn flag(&mut self, name: Name, flag: bool) {
+        self.shape.push(u8::from(flag));
+        self.entries.push((name, Entry::Flag(flag)));
+    }
+
+    /// What Handlebars reads; `marked`: with marks in place of values that are not empty.
+    fn context(&self, marked: bool) -> Context {
+        let string = |at: usize| {
+            let text = self.strings.get(at).map_or("", |text| text);
+            Value::String(if marked && !text.is_empty() { mark(at) } else { text.to_owned() })
+        };
         let mut values = Map::new();
-        for name in &uses.values {
-            let value = match *name {
-                "name" => Value::String(one_line(self.who.name.reveal())),
-                "reference" => Value::String(one_line(self.who.reference.reveal())),
-                "data_types" => self.data_types()?.into_iter().map(|w| Value::String(w.to_owned())).collect(),
-                "data_types_list" => Value::String(self.language.terms.join(&self.data_types()?)),
-                "sent_date" => Value::String(self.sent_date()?),
-                "role_self" => Value::Bool(self.role == Role::OneSelf),
-                "role_guardian" => Value::Bool(self.role == Role::Guardian),
-                "role_next_of_kin" => Value::Bool(self.role == Role::NextOfKin),
-                _ => continue,
+        for (name, entry) in &self.entries {
+            let value = match entry {
+                Entry::Text(at) => string(*at),
+                Entry::List(all) => all.clone().map(string).collect(),
+                Entry::Flag(flag) => Value::Bool(*flag),
             };
-            values.insert((*name).to_owned(), value);
+            let name = match name {
+                Name::Of(name) => (*name).to_owned(),
+                Name::Extra(at) => format!("x{at}"),
+            };
+            values.insert(name, value);
+        }
+        let mut context = Context::null();
+        *context.data_mut() = Value::Object(values);
+        context
+    }
+}
+
+impl<'a> Filled<'a> {
+    fn values(&self, uses: &Uses) -> Result<Values<'a>, Problem> {
+        let mut values = Values::default();
+        for name in &uses.values {
+            let of = Name::Of(name);
+            match *name {
+                "name" => values.text(of, one_line(self.who.name.reveal())),
+                "reference" => values.text(of, one_line(self.who.reference.reveal())),
+                "data_types" => values.list(of, self.data_types()?),
+                "data_types_list" => values.text(of, self.language.terms.join(&self.data_types()?)),
+                "sent_date" => values.text(of, self.sent_date()?),
+                "role_self" => values.flag(of, self.role == Role::OneSelf),
+                "role_guardian" => values.flag(of, self.role == Role::Guardian),
+                "role_next_of_kin" => values.flag(of, self.role == Role::NextOfKin),
+                _ => {}
+            }
         }
         for (at, (heading, required)) in uses.extras.iter().enumerate() {
             let found = self.who.extra.iter().find(|(known, _)| known == heading);
@@ -154,11 +237,9 @@ impl Filled<'_> {
             if *required && value.is_empty() {
                 return Err(self.missing_extra(heading));
             }
-            values.insert(format!("x{at}"), Value::String(value));
+            values.text(Name::Extra(at), value);
         }
-        let mut context = Context::null();
-        *context.data_mut() = Value::Object(values);
-        Ok(context)
+        Ok(values)
     }
 
     fn missing_extra(&self, heading: &str) -> Problem {
@@ -170,7 +251,7 @@ impl Filled<'_> {
         Problem::new("missing-value", format!("extra.{heading}"), message)
     }
 
-    fn data_types(&self) -> Result<Vec<&str>, Problem> {
+    fn data_types(&self) -> Result<Vec<&'a str>, Problem> {
         let own = &self.who.data_types;
         if own.is_empty() {
             return Ok(self.language.data_types.iter().map(String::as_str).collect());

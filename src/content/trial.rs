@@ -2,8 +2,9 @@
 //!
 //! It holds nothing of an incident or a person, so that it can be sent before there is either.
 
-use super::mime::{Frame, Parts};
+use super::mime::{Frame, Parts, Writing};
 use super::sms::sms_segments;
+use super::transfer::{Transfer, header_text};
 use super::write::escape_html;
 use super::{Envelope, Sender};
 use crate::model::channel::Channel;
@@ -50,7 +51,13 @@ fn email(sender: &Sender, to: &Personal, envelope: &Envelope) -> Result<Rendered
         escape_html(&subject),
         paragraphs.concat()
     );
-    let parts = Parts { to_name: "", to_address: to.reveal(), subject: &subject, text: &text, html: &html };
+    let parts = Parts {
+        to_name: "",
+        to_address: to.reveal(),
+        subject_header: &header_text(&subject, "Subject: ".len()),
+        text: Writing { plain: &text, quoted: &|out| Transfer::QuotedPrintable.write(&text, out) },
+        html: Writing { plain: &html, quoted: &|out| Transfer::QuotedPrintable.write(&html, out) },
+    };
     let mime = Frame::new(sender, TRIAL_LANGUAGE)?.message(&parts, envelope)?;
     Ok(Rendered::Email(EmailNotice {
         subject: Personal::new(subject),

@@ -38,8 +38,15 @@ impl Time {
         }
     }
 
-    fn set(&self, at: Instant, time: Micros) {
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, time));
+    /// Takes in that it was `time` at a moment between `asked` and now. What agrees with what is known is left as it is:
+    /// time must not go back because an answer was late.
+    fn set(&self, asked: Instant, time: Micros) {
+        let took = asked.elapsed();
+        let known = self.shared.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let differs = (self.now() - micros(took / 2) - time).abs();
+        if !known || differs > micros(took / 2) + 1_000 {
+            *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked + took / 2, time));
+        }
     }
 }
 
@@ -104,7 +111,7 @@ async fn beat(store: &Store, worker: i64, length: Duration, lease: &Lease, stead
         Ok(Ok(Some(now))) => {
             lease.extend(own_end(before, length).into_std());
             if store.is_shared() {
-                time.set(before + before.elapsed() / 2, now);
+                time.set(before, now);
             }
         }
         Ok(Ok(None)) => {

@@ -60,6 +60,15 @@ impl Adapter {
         }
     }
 
+    /// Notices it can use at once when it sends `concurrency` at a time: for SMTP as many again, since the envelope of
+    /// a notice that waits travels with the message before it.
+    pub fn at_hand(&self, concurrency: usize) -> usize {
+        match self {
+            Adapter::Smtp(_) => concurrency.saturating_mul(2),
+            Adapter::Http(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => concurrency,
+        }
+    }
+
     pub fn abilities(&self) -> Abilities {
         match self {
             Adapter::Smtp(smtp) => smtp.abilities(),
@@ -159,6 +168,10 @@ outcome = "unknown"
         let outcome = sandbox.send(&sample(Channel::Sms, "hello"), &Gate::default()).await;
         assert_eq!(outcome.class, crate::model::outcome::Class::Accepted);
         assert!(sandbox.check().await.is_ok() && !sandbox.abilities().idempotent);
+        assert_eq!(sandbox.at_hand(4), 4);
+        let relay = Settings::new().with("host", "mail.example.com").with("envelope_from", "dpo@example.com");
+        let smtp = Adapter::build("r", "smtp", Channel::Email, &relay, 4, &catalogue).expect("valid");
+        assert_eq!(smtp.at_hand(4), 8);
         assert!(build("call-sheet", Channel::Phone).expect("valid").abilities().idempotent);
         for (provider, channel, codes) in [
             ("kanel", Channel::Sms, vec!["unknown-provider"]),

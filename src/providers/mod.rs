@@ -133,13 +133,20 @@ impl Gate {
                 return Err(Shut::SlotMissed);
             }
         }
+        self.shut_for_good().map_or(Ok(()), Err)
+    }
+
+    /// Whether it stands open without a slot to wait for, so that asking again later is as good as asking now.
+    pub fn is_free(&self) -> bool {
+        self.slot.is_none() && self.shut_for_good().is_none()
+    }
+
+    fn shut_for_good(&self) -> Option<Shut> {
         if self.halted.iter().any(|h| h.load(Ordering::Relaxed)) {
-            return Err(Shut::Halted);
+            return Some(Shut::Halted);
         }
-        if self.lease.as_ref().is_some_and(|l| !l.holds(std::time::Instant::now())) {
-            return Err(Shut::LeaseEnded);
-        }
-        Ok(())
+        let ended = self.lease.as_ref().is_some_and(|l| !l.holds(std::time::Instant::now()));
+        ended.then_some(Shut::LeaseEnded)
     }
 }
 

@@ -1,13 +1,27 @@
 //! Taking a source in: persons, their sealed data and the keyed hashes of their contacts, in batches.
+//!
+//! While the database executes a statement the next one is put together, so that neither waits for the other. What is
+//! the same in all rows of an import stands in the statement's text, which stays the same and is prepared once.
+
+mod contacts;
 
 use super::{Engine, ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
 use crate::model::problem::Problem;
 use crate::vault::SealedPerson;
+pub use contacts::ContactRuns;
+use contacts::HashedContact;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row as _};
+use std::path::{Path, PathBuf};
 
 /// Contacts that one transaction puts into their table: what others wait for at most.
 const CONTACTS_PER_COMMIT: usize = 100_000;
+
+/// How the large inserts begin. When a row of one breaks a rule of its table the whole transaction is undone, and not
+/// the statement only: SQLite then needs no copy of every page that the statement touches.
+const INSERT: &str = "insert or rollback into";
 
 /// A person ready to be written.
 #[derive(Clone, Debug)]
@@ -22,6 +36,12 @@ pub struct NewPerson {
     pub sealed: SealedPerson,
     /// Keyed hashes of the contacts, in order.
     pub contacts: Vec<i64>,
+}
+
+impl AsRef<NewPerson> for NewPerson {
+    fn as_ref(&self) -> &NewPerson {
+        self
+    }
 }
 
 /// A person who is there already.
@@ -54,12 +74,6 @@ pub struct SourceSums {
 
 impl Tx<'_> {
     pub async fn begin_source(&mut self, campaign: i64, source: &NewSource) -> Result<(), StoreError> {
-        for sql in [
-            "drop table if exists incoming_contact",
-            "create temporary table incoming_contact (hash bigint not null, person bigint not null, ordinal bigint not null)",
-        ] {
-            sqlx::query(sql).execute(self.conn()).await.map_err(|e| self.fail(e))?;
-        }
         sqlx::query(
             "insert into source (campaign, no, name, digest, encoding, delimiter, rows_read, persons, merged, rejected,
                                  without_contact, complete)
@@ -76,85 +90,59 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes persons whose reference is new to the campaign and gives back their numbers; the others are left for
-    /// the caller to merge or refuse.
+    /// Writes persons whose reference is new to the campaign and gives back their numbers in order; the others are
+    /// left for the caller to merge or refuse. The contacts go another way, see [`Store::take_in_contacts`].
     pub async fn add_persons(
         &mut self,
         campaign: i64,
         source: i64,
-        persons: &[NewPerson],
-    ) -> Result<std::collections::HashSet<i64>, StoreError> {
-        let mut added = std::collections::HashSet::with_capacity(persons.len());
-        for some in persons.chunks(ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "insert into person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing) values {}
-                 on conflict do nothing",
-                values(self.engine(), some.len(), 8, ", 'in_flight'")
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for p in some {
-                query = query.bind(campaign).bind(p.no).bind(source).bind(p.row as i64).bind(p.ref_hash.to_vec());
-                query = query.bind(p.reach.as_str()).bind(p.locale.as_str()).bind(p.country.as_str());
-            }
-            let written = query.execute(self.conn()).await.map_err(|e| self.fail(e))?.rows_affected();
+        persons: &[impl AsRef<NewPerson>],
+    ) -> Result<Vec<i64>, StoreError> {
+        let engine = self.engine();
+        let mut added = Vec::with_capacity(persons.len());
+        let mut chunks = persons.chunks(ROWS_PER_STATEMENT);
+        let mut next = chunks.next().map(|some| (some, insert_persons(engine, campaign, source, some)));
+        while let Some((some, query)) = next.take() {
+            let (written, mut sealed) =
+                tokio::join!(query.execute(self.conn()), async { insert_sealed(engine, campaign, some) });
+            let written = written.map_err(|e| self.fail(e))?.rows_affected();
             if written == some.len() as u64 {
-                added.extend(some.iter().map(|p| p.no));
+                added.extend(some.iter().map(|p| p.as_ref().no));
             } else {
                 // Only where somebody was there already: asking for every row's number costs more than writing it.
-                added.extend(self.numbers_written(campaign, some).await?);
+                let numbers = self.numbers_written(campaign, some).await?;
+                sealed = insert_sealed(
+                    engine,
+                    campaign,
+                    some.iter().filter(|p| numbers.binary_search(&p.as_ref().no).is_ok()),
+                );
+                added.extend(numbers);
             }
+            let following = async { chunks.next().map(|some| (some, insert_persons(engine, campaign, source, some))) };
+            let (done, query) = match sealed {
+                Some(sealed) => tokio::join!(sealed.execute(self.conn()), following),
+                None => (Ok(Default::default()), following.await),
+            };
+            done.map_err(|e| self.fail(e))?;
+            next = query;
         }
-        let new: Vec<&NewPerson> = persons.iter().filter(|p| added.contains(&p.no)).collect();
-        self.add_sealed(campaign, &new).await?;
-        self.add_contacts(&new).await?;
         Ok(added)
     }
 
     /// Those of the persons whom the database has under these numbers.
-    async fn numbers_written(&mut self, campaign: i64, persons: &[NewPerson]) -> Result<Vec<i64>, StoreError> {
-        let numbers = || persons.iter().map(|p| p.no);
-        sqlx::query_scalar("select no from person where campaign = $1 and no >= $2 and no <= $3")
+    async fn numbers_written(
+        &mut self,
+        campaign: i64,
+        persons: &[impl AsRef<NewPerson>],
+    ) -> Result<Vec<i64>, StoreError> {
+        let numbers = || persons.iter().map(|p| p.as_ref().no);
+        sqlx::query_scalar("select no from person where campaign = $1 and no >= $2 and no <= $3 order by no")
             .bind(campaign)
             .bind(numbers().min().unwrap_or_default())
             .bind(numbers().max().unwrap_or_default())
             .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))
-    }
-
-    async fn add_sealed(&mut self, campaign: i64, persons: &[&NewPerson]) -> Result<(), StoreError> {
-        for some in persons.chunks(ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "insert into sealed_person (campaign, no, wrapped_key, sealed) values {}",
-                values(self.engine(), some.len(), 4, "")
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for p in some {
-                query = query.bind(campaign).bind(p.no).bind(p.sealed.key.as_slice()).bind(p.sealed.blob.as_slice());
-            }
-            query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
-        }
-        Ok(())
-    }
-
-    /// Keyed hashes fall anywhere in their table: they wait aside and go in sorted, see [`Store::take_in_contacts`].
-    async fn add_contacts(&mut self, persons: &[&NewPerson]) -> Result<(), StoreError> {
-        let contacts: Vec<(i64, i64, i64)> = persons
-            .iter()
-            .flat_map(|p| p.contacts.iter().enumerate().map(|(ordinal, hash)| (*hash, p.no, ordinal as i64)))
-            .collect();
-        for some in contacts.chunks(ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "insert into incoming_contact (hash, person, ordinal) values {}",
-                values(self.engine(), some.len(), 3, "")
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for (hash, person, ordinal) in some {
-                query = query.bind(hash).bind(person).bind(ordinal);
-            }
-            query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
-        }
-        Ok(())
     }
 
     pub async fn person_by_reference(
@@ -294,58 +282,34 @@ impl Tx<'_> {
 }
 
 impl Store {
-    /// Puts the contacts of the source being taken in into their table, in its own order: written once from one end to
-    /// the other instead of a page here and a page there for every row. Sorting holds no lock on the database.
-    pub async fn take_in_contacts(&self, campaign: i64) -> Result<(), StoreError> {
-        match self.engine() {
-            Engine::Sqlite => self.take_in_contacts_by_parts(campaign).await,
-            Engine::Postgres => {
-                // Nobody waits for this transaction, however long it takes.
-                let mut tx = self.begin().await?;
-                for sql in [
-                    "insert into contact (campaign, hash, person, ordinal)
-                     select $1, hash, person, ordinal from incoming_contact order by hash, person, ordinal
-                     on conflict do nothing",
-                    "drop table incoming_contact",
-                ] {
-                    let query = sqlx::query(sql);
-                    let query = if sql.contains("$1") { query.bind(campaign) } else { query };
-                    query.execute(tx.conn()).await.map_err(|e| self.fail(e))?;
-                }
-                tx.commit().await
-            }
-        }
+    /// Where the contacts of a source wait until it is read.
+    pub fn contact_runs(&self) -> ContactRuns {
+        let beside = self.path().and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
+        let elsewhere = if self.is_shared() { std::env::temp_dir() } else { PathBuf::from(".") };
+        ContactRuns::new(beside.unwrap_or(&elsewhere))
     }
 
-    async fn take_in_contacts_by_parts(&self, campaign: i64) -> Result<(), StoreError> {
-        for sql in [
-            "drop table if exists sorted_contact",
-            "create temporary table sorted_contact as
-             select hash, person, ordinal from incoming_contact order by hash, person, ordinal",
-            "drop table incoming_contact",
-        ] {
-            sqlx::query(sql).execute(&self.writer).await.map_err(|e| self.fail(e))?;
-        }
-        let last: i64 = sqlx::query_scalar("select coalesce(max(rowid), 0) from sorted_contact")
-            .fetch_one(&self.writer)
-            .await
-            .map_err(|e| self.fail(e))?;
-        for after in (0..last).step_by(CONTACTS_PER_COMMIT) {
+    /// Puts the contacts of a source into their table, in its own order: written once from one end to the other instead
+    /// of a page here and a page there for every row.
+    pub async fn take_in_contacts(&self, campaign: i64, runs: ContactRuns) -> Result<(), StoreError> {
+        let waits = |source| StoreError::Contacts { path: self.shown(), source };
+        let mut contacts = runs.sorted().map_err(waits)?;
+        let mut some = Vec::with_capacity(ROWS_PER_STATEMENT);
+        let mut following = || {
+            contacts.take(ROWS_PER_STATEMENT, &mut some).map_err(waits)?;
+            Ok::<_, StoreError>((!some.is_empty()).then(|| insert_contacts(self.engine(), campaign, &some)))
+        };
+        let mut next = following()?;
+        while next.is_some() {
             let mut tx = self.begin().await?;
-            sqlx::query(
-                "insert into contact (campaign, hash, person, ordinal)
-                 select $1, hash, person, ordinal from sorted_contact where rowid > $2 and rowid <= $3
-                 order by rowid on conflict do nothing",
-            )
-            .bind(campaign)
-            .bind(after)
-            .bind(after + CONTACTS_PER_COMMIT as i64)
-            .execute(tx.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+            for _ in 0..CONTACTS_PER_COMMIT / ROWS_PER_STATEMENT {
+                let Some(query) = next.take() else { break };
+                let (done, query) = tokio::join!(query.execute(tx.conn()), async { following() });
+                done.map_err(|e| self.fail(e))?;
+                next = query?;
+            }
             tx.commit().await?;
         }
-        sqlx::query("drop table sorted_contact").execute(&self.writer).await.map_err(|e| self.fail(e))?;
         Ok(())
     }
 
@@ -359,18 +323,59 @@ impl Store {
     }
 }
 
-/// `(…), (…)` with `columns` bound values a row, then the same literal text in each. SQLite gets bare question marks:
-/// it looks numbered ones up one by one, which makes a statement of thousands quadratic.
-fn values(engine: Engine, rows: usize, columns: usize, literal: &str) -> String {
-    match engine {
-        Engine::Sqlite => {
-            let row = format!("({}{literal})", vec!["?"; columns].join(","));
-            vec![row; rows].join(",")
-        }
-        Engine::Postgres => {
-            let place = |row: usize, column: usize| format!("${}", row * columns + column + 1);
-            let row = |row| (0..columns).map(|column| place(row, column)).collect::<Vec<_>>().join(",");
-            (0..rows).map(|r| format!("({}{literal})", row(r))).collect::<Vec<_>>().join(",")
-        }
+type Insert = Query<'static, Any, AnyArguments>;
+
+fn insert_persons(engine: Engine, campaign: i64, source: i64, persons: &[impl AsRef<NewPerson>]) -> Insert {
+    let row = format!("({campaign},?,{source},?,?,?,?,?,'in_flight'),");
+    let columns = "person (campaign, no, source, row_no, ref_hash, reach, locale, country, standing)";
+    let mut query = insert(engine, columns, &row, persons.len(), "on conflict do nothing");
+    for p in persons.iter().map(AsRef::as_ref) {
+        query = query.bind(p.no).bind(p.row as i64).bind(p.ref_hash.as_slice());
+        query = query.bind(p.reach.as_str()).bind(p.locale.as_str()).bind(p.country.as_str());
     }
+    query
+}
+
+/// Nothing where there is nobody.
+fn insert_sealed<'p, P: AsRef<NewPerson> + 'p>(
+    engine: Engine,
+    campaign: i64,
+    persons: impl IntoIterator<Item = &'p P>,
+) -> Option<Insert> {
+    let persons: Vec<&NewPerson> = persons.into_iter().map(AsRef::as_ref).collect();
+    if persons.is_empty() {
+        return None;
+    }
+    let columns = "sealed_person (campaign, no, wrapped_key, sealed)";
+    let mut query = insert(engine, columns, &format!("({campaign},?,?,?),"), persons.len(), "");
+    for p in persons {
+        query = query.bind(p.no).bind(p.sealed.key.as_slice()).bind(p.sealed.blob.as_slice());
+    }
+    Some(query)
+}
+
+fn insert_contacts(engine: Engine, campaign: i64, contacts: &[HashedContact]) -> Insert {
+    let columns = "contact (campaign, hash, person, ordinal)";
+    let mut query = insert(engine, columns, &format!("({campaign},?,?,?),"), contacts.len(), "on conflict do nothing");
+    for contact in contacts {
+        query = query.bind(contact.hash).bind(contact.person).bind(i64::from(contact.ordinal));
+    }
+    query
+}
+
+/// An insert of many rows, each of the form `row` and with a comma behind it. SQLite gets bare question marks for the
+/// places: it looks numbered ones up one by one, which makes a statement of thousands quadratic.
+fn insert(engine: Engine, table: &str, row: &str, rows: usize, after: &str) -> Insert {
+    let rows = row.repeat(rows);
+    let rows = rows.trim_end_matches(',');
+    let sql = match engine {
+        Engine::Sqlite => format!("{INSERT} {table} values {rows} {after}"),
+        Engine::Postgres => {
+            let mut places = rows.split('?').zip(0..);
+            let first = places.next().map_or("", |(text, _)| text);
+            let numbered: String = places.map(|(text, n)| format!("${n}{text}")).collect();
+            format!("insert into {table} values {first}{numbered} {after}")
+        }
+    };
+    sqlx::query(AssertSqlSafe(sql))
 }

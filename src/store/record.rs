@@ -51,8 +51,7 @@ impl Tx<'_> {
         }
         let added = self.add_next(campaign, ended, now).await?;
         changes.push(("notice".into(), "queued".into(), added.len() as i64));
-        changes.extend(self.move_persons(campaign, ended, &added, now).await?);
-        changes.extend(self.suppress_needless(campaign, ladder, ended, now).await?);
+        changes.extend(self.move_persons(campaign, ladder, ended, &added, now).await?);
         self.tally(campaign, changes);
         Ok(())
     }
@@ -167,6 +166,7 @@ impl Tx<'_> {
     async fn move_persons(
         &mut self,
         campaign: i64,
+        ladder: &Ladder,
         ended: &[Ended],
         added: &HashSet<i64>,
         now: Micros,
@@ -174,13 +174,18 @@ impl Tx<'_> {
         let mut wanted = standings(ended, added);
         // Whoever merely stays in flight is not looked at: nothing about them changes.
         wanted.retain(|_, s| *s != Standing::InFlight);
-        if wanted.is_empty() {
+        // Also whoever stays in flight and may have other notices: somebody else may find at this moment that they were told.
+        let others: BTreeSet<i64> = ended.iter().filter(|e| !e.alone).map(|e| e.notice.person()).collect();
+        let looked_at: BTreeSet<i64> = wanted.keys().chain(&others).copied().collect();
+        if looked_at.is_empty() {
             return Ok(Vec::new());
         }
-        self.hold_persons(campaign, wanted.keys().copied()).await?;
+        self.hold_persons(campaign, looked_at.into_iter()).await?;
         self.hurry_next(campaign, &wanted, now).await?;
         self.weigh_other_notices(campaign, &mut wanted).await?;
-        self.stand_anew(campaign, &wanted).await
+        let mut changes = self.stand_anew(campaign, &wanted).await?;
+        changes.extend(self.suppress_needless(campaign, ladder, &others, now).await?);
+        Ok(changes)
     }
 
     /// Keeps other workers from changing these persons, so that what is read of them still holds when it is written.
@@ -245,14 +250,13 @@ impl Tx<'_> {
         &mut self,
         campaign: i64,
         ladder: &Ladder,
-        ended: &[Ended],
+        persons: &BTreeSet<i64>,
         now: Micros,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
-        let persons: BTreeSet<i64> = ended.iter().filter(|e| !e.alone).map(|e| e.notice.person()).collect();
         if persons.is_empty() {
             return Ok(Vec::new());
         }
-        let persons: Vec<Value> = persons.into_iter().map(|no| json!([no])).collect();
+        let persons: Vec<Value> = persons.iter().map(|no| json!([no])).collect();
         let in_any_case: Vec<Value> =
             Channel::ALL.into_iter().filter(|c| ladder.in_any_case(*c)).map(|c| json!([c.as_str()])).collect();
         let sql = format!(

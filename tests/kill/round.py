@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from books import Books
+from books import Books, lines, seconds
 from installation import Failed, Installation
 from plan import faketime
 
@@ -21,6 +21,8 @@ ACTION_TIME = 120
 END_TIME = 240
 # A worker that was started while its database was away may end by itself.
 STARTING = 3.0
+# How long a kill waits for workers to send something.
+SLOW_START = 4.0
 # The disk of a round that fills it: doctor wants 100 MB free at the end.
 DISK_MB = 192
 # Longer than the leases of workers, so that others take over from one that was stopped.
@@ -29,7 +31,7 @@ BEYOND_LEASE = 40
 
 class Worker:
     def __init__(self, process):
-        self.process, self.began = process, time.monotonic()
+        self.process, self.began, self.wall = process, time.monotonic(), time.time()
 
 
 class Round:
@@ -42,6 +44,7 @@ class Round:
         self.trouble = (0.0, 0.0)
         self.typical = {"create": 0.6}
         self.mounted = None
+        self.seen = 0
         folder.mkdir(parents=True)
         self.events = open(folder / "events.jsonl", "w", encoding="utf-8")
         self.talk_lock = threading.Lock()
@@ -200,10 +203,22 @@ class Round:
     # What is done to it
 
     def somebody(self):
-        return self.lots.choice(self.workers)
+        """Mostly one that has been there for a while, so that it has notices in its hands."""
+        by_age = sorted(self.workers, key=lambda worker: worker.began)
+        return self.lots.choice(by_age if self.chance(0.3) else by_age[: (len(by_age) + 1) // 2])
+
+    def while_something_arrives(self):
+        """Waits until receivers have got something since the last kill; a worker that only just starts has not."""
+        ledger, end = self.folder / "ledger.jsonl", time.monotonic() + SLOW_START
+        while ledger.stat().st_size < self.seen + 2_000 and time.monotonic() < end:
+            time.sleep(0.02)
+        self.seen = ledger.stat().st_size
+        self.nap(0, 0.1)
 
     def kill_worker(self):
         if self.workers:
+            if self.chance(0.6):
+                self.while_something_arrives()
             worker = self.somebody()
             self.workers.remove(worker)
             self.event("killed" if self.site.kill(worker.process) else "gone before it was killed")
@@ -239,8 +254,16 @@ class Round:
         too_young = code == -signal.SIGTERM and time.monotonic() - worker.began < STARTING
         if code != 0 and not too_young and not started_in_trouble:
             self.faults.append(f"a worker ended with exit code {code} on SIGTERM")
-        if self.plan.engine == "sqlite" and code == 0 and self.site.status()["notices"].get("sending", 0):
+        if self.plan.engine == "sqlite" and code == 0 and self.left_behind(worker):
             self.faults.append("a worker that was told to stop left notices `sending`")
+
+    def left_behind(self, worker):
+        """Open attempts that this worker began; those of one that was killed before it may still be there."""
+        if self.plan.clock or not self.site.status()["notices"].get("sending", 0):
+            return False
+        log = self.folder / "at-term.jsonl"
+        self.site.insist("campaign", "log", self.site.id, "--format", "jsonl", "--out", str(log))
+        return any(line["state"] == "sending" and seconds(line["at"]) > worker.wall for line in lines(log))
 
     def term(self):
         worker = self.somebody()

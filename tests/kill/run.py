@@ -15,6 +15,7 @@ import contextlib
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,9 @@ def main():
     else:
         args.folder = Path(tempfile.mkdtemp(prefix="forewarn-kill-"))
         args.folder.chmod(0o755)
+    # Told to end, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     describe(args)
     sys.exit(rounds(args))
 

@@ -5,7 +5,8 @@
 //! to STARTTLS ends it too. Nothing here belongs to a notice, so every failure leaves the notice unharmed.
 
 use super::classify::{Phase, classify};
-use super::cork::Cork;
+use super::cork::{Cork, Outbox};
+use super::message::FINAL_DOT;
 use super::options::{Options, Protection, literal};
 use super::reply::Reply;
 use crate::model::outcome::{Class, Outcome};
@@ -16,7 +17,6 @@ use lettre::transport::smtp::response::Response;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -85,8 +85,9 @@ impl Offers {
 
 /// A connection that is ready for MAIL FROM.
 pub(super) struct Connection {
-    smtp: AsyncSmtpConnection,
-    drained: Arc<AtomicBool>,
+    /// Boxed, so that a connection is cheaply handed on.
+    smtp: Box<AsyncSmtpConnection>,
+    outbox: Outbox,
     pub offers: Offers,
     /// Transactions begun on it.
     pub used: u32,
@@ -118,20 +119,29 @@ impl Connection {
 
     /// Sends a command, or several in one write, and gives the first reply.
     pub(super) async fn command(&mut self, command: &str, limit: Duration) -> Result<Reply, NoReply> {
-        let answer = timeout(limit, self.smtp.command(command)).await;
-        self.last_used = Instant::now();
-        heard(answer, limit).map(|answer| joined(&answer))
+        self.outbox.put(command);
+        self.next_reply(limit).await
+    }
+
+    /// Sends a dot-stuffed message with its final dot, and in the same write the commands behind it. Gives the reply to
+    /// the dot.
+    pub(super) async fn message(&mut self, body: &str, behind: &str, limit: Duration) -> Result<Reply, NoReply> {
+        self.outbox.put(body);
+        self.outbox.put(FINAL_DOT);
+        self.outbox.mark();
+        self.command(behind, limit).await
     }
 
     /// The reply to the next command of a group.
     pub(super) async fn next_reply(&mut self, limit: Duration) -> Result<Reply, NoReply> {
         let answer = timeout(limit, self.smtp.read_response()).await;
+        self.last_used = Instant::now();
         heard(answer, limit).map(|answer| joined(&answer))
     }
 
-    /// Whether the last octet of what was written is out of our hands. If not, the server cannot have acted on it.
-    pub(super) fn all_written(&self) -> bool {
-        self.drained.load(Ordering::Acquire)
+    /// Whether the final dot of the last message may be out of our hands. If not, the server cannot have acted on it.
+    pub(super) fn dot_has_left(&self) -> bool {
+        self.outbox.has_passed_mark()
     }
 
     /// Makes a connection that was used before ready for a transaction; false when it is of no more use.
@@ -299,12 +309,12 @@ async fn begin<S>(cork: Cork<S>, hello: &ClientId, options: &Options) -> Result<
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
 {
-    let drained = cork.drained();
+    let outbox = cork.outbox();
     let stream: Box<dyn AsyncTokioStream> = Box::new(cork);
     match timeout(options.timeout, AsyncSmtpConnection::connect_with_transport(stream, hello)).await {
         Ok(Ok(smtp)) => {
-            let (offers, last_used) = (Offers::default(), Instant::now());
-            Ok(Connection { smtp, drained, offers, used: 0, dirty: false, last_used })
+            let (smtp, offers, last_used) = (Box::new(smtp), Offers::default(), Instant::now());
+            Ok(Connection { smtp, outbox, offers, used: 0, dirty: false, last_used })
         }
         Ok(Err(error)) => match heard(Ok(Err(error)), options.timeout) {
             Ok(refused) => Err(refusal(Phase::Greeting, &joined(&refused), options)),

@@ -1,8 +1,8 @@
 //! The stream under lettre's connection: one write a turn, one reply line a read.
 //!
 //! lettre writes each piece on its own and its flush goes to the wire, which costs a stall per message (Nagle against
-//! delayed acknowledgement). A cork keeps what is written, makes flush a no-op and hands all of it to the socket when
-//! the next reply is awaited. Towards lettre it gives single, cleaned lines: a reply in another charset, without a
+//! delayed acknowledgement). A cork keeps what is written in its [`Outbox`], where we put commands and messages directly,
+//! makes flush a no-op and hands all of it to the socket when the next reply is awaited. Towards lettre it gives single, cleaned lines: a reply in another charset, without a
 //! text or with bare line feeds is a reply still, and nothing that came after a line is ever out of our sight, which
 //! is what makes the step to TLS safe (see [`Cork::into_inner`]).
 //!
@@ -13,46 +13,87 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A server that sends more than this without a line end is not speaking SMTP.
 const LONGEST_LINE: usize = 8 * 1024;
 
+/// What was written and is not on the wire yet. Handles share it.
+#[derive(Clone, Default)]
+pub(super) struct Outbox(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    /// From `sent` on still to be handed to the system.
+    out: Vec<u8>,
+    sent: usize,
+    /// What was handed over may still be held back above the socket (TLS).
+    unflushed: bool,
+    /// The end of what [`Outbox::mark`] marked, while that is in `out`.
+    marked: Option<usize>,
+}
+
+impl Outbox {
+    /// Queues octets for the next read.
+    pub(super) fn put(&self, octets: &str) {
+        self.lock().put(octets.as_bytes());
+    }
+
+    /// Marks the end of what is queued now, for [`Outbox::has_passed_mark`].
+    pub(super) fn mark(&self) {
+        let mut waiting = self.lock();
+        waiting.marked = Some(waiting.out.len());
+    }
+
+    /// Whether what was marked may be out of our hands. If not, its last octets never left.
+    pub(super) fn has_passed_mark(&self) -> bool {
+        let waiting = self.lock();
+        // With more queued behind the mark nobody can say how far a flush came: then handed over counts as gone.
+        waiting.marked.is_none_or(|end| waiting.sent >= end && (!waiting.unflushed || end < waiting.out.len()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Octets and their count change together, without a step that can fail.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn put(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+        self.unflushed = true;
+    }
+}
+
 /// See the module.
 pub(super) struct Cork<S> {
     inner: S,
     peer: SocketAddr,
-    /// What was written and is not on the wire yet, from `sent` on.
-    out: Vec<u8>,
-    sent: usize,
+    outbox: Outbox,
     /// What came and was not handed on, from `taken` on.
     held: Vec<u8>,
     taken: usize,
     /// The cleaned line that is being handed on, from `given` on.
     line: Vec<u8>,
     given: usize,
-    drained: Arc<AtomicBool>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Cork<S> {
     pub(super) fn new(inner: S, peer: SocketAddr) -> Cork<S> {
-        let drained = Arc::new(AtomicBool::new(true));
-        Cork { inner, peer, out: Vec::new(), sent: 0, held: Vec::new(), taken: 0, line: Vec::new(), given: 0, drained }
+        let outbox = Outbox::default();
+        Cork { inner, peer, outbox, held: Vec::new(), taken: 0, line: Vec::new(), given: 0 }
     }
 
-    /// A flag that is up while everything written has been handed to the system. Down after a failure, it proves that
-    /// the last octets never left.
-    pub(super) fn drained(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.drained)
+    /// A handle to what waits to be written.
+    pub(super) fn outbox(&self) -> Outbox {
+        self.outbox.clone()
     }
 
     /// Queues a command for the next read.
     pub(super) fn put(&mut self, command: &str) {
-        self.out.extend_from_slice(command.as_bytes());
-        self.drained.store(false, Ordering::Release);
+        self.outbox.put(command);
     }
 
     /// Writes what is queued, then gives the next line with its CRLF.
@@ -81,20 +122,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Cork<S> {
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.drained.load(Ordering::Acquire) {
+        let mut waiting = self.outbox.lock();
+        if !waiting.unflushed {
             return Poll::Ready(Ok(()));
         }
-        while self.sent < self.out.len() {
-            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.out[self.sent..]))?;
+        while waiting.sent < waiting.out.len() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &waiting.out[waiting.sent..]))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.sent += written;
+            waiting.sent += written;
         }
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
-        self.out.clear();
-        self.sent = 0;
-        self.drained.store(true, Ordering::Release);
+        waiting.out.clear();
+        *waiting = Waiting { out: std::mem::take(&mut waiting.out), ..Waiting::default() };
         Poll::Ready(Ok(()))
     }
 
@@ -171,8 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Cork<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Cork<S> {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.out.extend_from_slice(buf);
-        this.drained.store(false, Ordering::Release);
+        this.outbox.lock().put(buf);
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -213,15 +253,16 @@ mod tests {
     #[tokio::test]
     async fn writes_leave_together_when_a_reply_is_awaited() {
         let (mut cork, mut far) = corked(1024);
-        let drained = cork.drained();
+        let outbox = cork.outbox();
         for part in ["MAIL", " FROM:<a@b.c>\r\n", "DATA\r\n"] {
             cork.write_all(part.as_bytes()).await.unwrap();
             cork.flush().await.unwrap();
         }
-        assert!(!drained.load(Ordering::Acquire));
+        outbox.mark();
+        assert!(!outbox.has_passed_mark());
         far.write_all(b"250 one\r\n354 two\r\n").await.unwrap();
         assert_eq!(cork.next_line().await.unwrap(), "250 one\r\n");
-        assert!(drained.load(Ordering::Acquire));
+        assert!(outbox.has_passed_mark());
         let mut got = [0; 64];
         let count = far.read(&mut got).await.unwrap();
         assert_eq!(&got[..count], b"MAIL FROM:<a@b.c>\r\nDATA\r\n");
@@ -259,14 +300,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unfinished_write_keeps_the_flag_down() {
-        let (mut cork, far) = corked(8);
-        let drained = cork.drained();
-        cork.put("far more than eight octets\r\n.\r\n");
-        let wait = tokio::time::timeout(std::time::Duration::from_millis(20), cork.next_line()).await;
-        assert!(wait.is_err() && !drained.load(Ordering::Acquire));
-        drop(far);
-        assert!(cork.next_line().await.is_err() && !drained.load(Ordering::Acquire));
+    async fn an_unfinished_write_is_known_to_be_one() {
+        for (size, message, next, passed) in [
+            (8, "far more than eight octets\r\n.\r\n", "", false),
+            (8, "1234567\r\n", "MAIL", false),
+            (8, "12345\r\n.\r\n", "MAIL", false),
+            (10, "12345\r\n.\r\n", "MAIL", true),
+            (12, "12345\r\n.\r\n", "MAIL", true),
+        ] {
+            let (mut cork, far) = corked(size);
+            let outbox = cork.outbox();
+            outbox.put(message);
+            outbox.mark();
+            outbox.put(next);
+            let wait = tokio::time::timeout(std::time::Duration::from_millis(20), cork.next_line()).await;
+            assert!(wait.is_err());
+            assert_eq!(outbox.has_passed_mark(), passed, "{size} {message:?}");
+            drop(far);
+            assert!(cork.next_line().await.is_err());
+            assert_eq!(outbox.has_passed_mark(), passed, "{size} {message:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,13 +1,14 @@
 //! Email through an SMTP relay, on lettre's connection.
 //!
 //! lettre's own pool and `send` are not used: they stall for want of `TCP_NODELAY`, ask NOOP before each message, never
-//! pipeline and close the connection on each refusal. Here connections are kept and capped, the envelope goes in one
-//! write where the server allows it, the message in another: two round trips a notice. A refused transaction is reset,
-//! not reconnected; a connection idle for more than half a minute is asked first.
+//! pipeline and close the connection on each refusal. Here connections are kept and capped, and where the server allows
+//! it a message goes in one write with the envelope of the next one that waits: one round trip a notice; two, where
+//! none waits. A refused transaction is reset, not reconnected; a connection idle for more than half a minute is asked
+//! first.
 //!
 //! Invariants: at most `concurrency` connections are open; the gate opens right before MAIL FROM, when the connection
-//! stands; a notice is never sent twice by one call, as a second connection is tried only if the first had died before
-//! it answered to anything.
+//! stands, and once more before the message if its envelope was sent ahead; a notice is never sent twice by one call,
+//! as a second connection is tried only if the first had died before it answered to anything.
 //!
 //! Deliberately absent: delivery reports (bounces come in by another door), DKIM (the relay signs), several recipients
 //! in one transaction.
@@ -17,6 +18,7 @@ mod connection;
 mod cork;
 mod message;
 mod options;
+mod queue;
 mod reply;
 mod transaction;
 
@@ -27,15 +29,18 @@ use crate::model::problem::Problem;
 use crate::model::rendered::{EmailNotice, Rendered};
 use connection::Connection;
 use options::{Options, Protection};
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::Semaphore;
-use transaction::{Ended, Letter, deliver};
+use queue::{Handed, Queue};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use transaction::{Begun, Ended, Letter, deliver};
 
 /// The adapter of one route.
 pub struct Smtp {
     options: Options,
     /// As many as connections may be open.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// Who waits for a permit and may go at once.
+    queue: Queue,
     /// Connections nobody uses, the last used on top. Each belongs to a permit that is free.
     idle: Mutex<Vec<Connection>>,
 }
@@ -49,8 +54,8 @@ impl Smtp {
     /// Checks the settings. Nothing is dialled yet.
     pub fn build(route: &str, settings: &Settings, concurrency: usize) -> Result<Smtp, Vec<Problem>> {
         let options = Options::read(route, settings)?;
-        let permits = Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Smtp { options, permits, idle: Mutex::new(Vec::new()) })
+        let permits = Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)));
+        Ok(Smtp { options, permits, queue: Queue::default(), idle: Mutex::new(Vec::new()) })
     }
 
     pub fn abilities(&self) -> Abilities {
@@ -94,50 +99,99 @@ impl Smtp {
 
     /// Says goodbye on every idle connection.
     pub async fn close(&self) {
-        let idle: Vec<Connection> = std::mem::take(&mut *self.idle());
+        let idle = std::mem::take(&mut *self.idle());
         futures_util::future::join_all(idle.into_iter().map(Connection::quit)).await;
     }
 
     /// Both arms are outcomes; `Err` is only the short way out.
     async fn send_email(&self, out: &Outgoing, notice: &EmailNotice, gate: &Gate) -> Result<Outcome, Outcome> {
         let options = &self.options;
-        let letter = Letter::new(&options.envelope_from, out.to.reveal(), notice.mime.reveal())?;
-        let Ok(_permit) = self.permits.acquire().await else {
-            return Err(Outcome::new(Class::NotSent, "closed", "the route was closed before sending"));
+        let letter = Letter::new(out.to.reveal(), notice.mime.reveal())?;
+        let (permit, handed) = self.seat(&letter, gate).await?;
+        let (mut connection, mut begun) = match handed {
+            Some(connection) => (connection, Begun::Envelope(gate)),
+            None => (self.check_out().await?, Begun::Nothing),
         };
-        let mut connection = self.check_out().await?;
         loop {
-            if let Some(unfit) = letter.unfit_for(&connection) {
-                self.check_in(connection);
-                return Ok(unfit);
+            if matches!(begun, Begun::Nothing) {
+                if let Some(unfit) = letter.envelope.unfit_for(&connection.offers) {
+                    self.check_in(connection);
+                    return Ok(unfit);
+                }
+                if let Err(shut) = gate.open().await {
+                    self.check_in(connection);
+                    return Ok(shut.outcome());
+                }
             }
-            if let Err(shut) = gate.open().await {
-                self.check_in(connection);
-                return Ok(shut.outcome());
-            }
-            match deliver(&mut connection, &letter, options).await {
+            match deliver(&mut connection, &letter, begun, &self.queue, options).await {
                 Ended::Keep(outcome) => {
                     self.check_in(connection);
                     return Ok(outcome);
                 }
+                Ended::PassOn(outcome, next) => {
+                    next.hand(connection, permit);
+                    return Ok(outcome);
+                }
                 Ended::Drop(outcome) => return Ok(outcome),
                 // Its new connection is unused and so cannot be stale again.
-                Ended::Stale => connection = Connection::open(options).await?,
+                Ended::Stale => (connection, begun) = (self.open().await?, Begun::Nothing),
             }
         }
+    }
+
+    /// Waits for a permit; or for a connection from whoever had it before, who has sent this envelope along.
+    async fn seat(
+        &self,
+        letter: &Letter<'_>,
+        gate: &Gate,
+    ) -> Result<(OwnedSemaphorePermit, Option<Connection>), Outcome> {
+        let permits = || Arc::clone(&self.permits).acquire_owned();
+        let with_it = |Handed { connection, permit }| Ok((permit, Some(connection)));
+        let closed = || Outcome::new(Class::NotSent, "closed", "the route was closed before sending");
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok((permit, None));
+        }
+        if gate.is_free() {
+            let (ticket, mut handed) = self.queue.enter(letter.envelope.clone(), gate.clone());
+            let permit = tokio::select! {
+                biased;
+                handed = &mut handed => match handed {
+                    Ok(handed) => return with_it(handed),
+                    Err(_) => None,
+                },
+                permit = permits() => Some(permit),
+            };
+            match permit {
+                Some(permit) if ticket.give_up() => return permit.map(|permit| (permit, None)).map_err(|_| closed()),
+                // Taken in the same moment: the connection is on its way, or the one who took it fails.
+                Some(permit) => {
+                    drop(permit);
+                    if let Ok(handed) = handed.await {
+                        return with_it(handed);
+                    }
+                }
+                None => {}
+            }
+        }
+        permits().await.map(|permit| (permit, None)).map_err(|_| closed())
     }
 
     /// An idle connection that still answers, or a new one. The caller holds a permit.
     async fn check_out(&self) -> Result<Connection, Outcome> {
         loop {
             let Some(mut connection) = self.idle().pop() else {
-                return Connection::open(&self.options).await;
+                return self.open().await;
             };
             if connection.refresh(&self.options).await {
                 return Ok(connection);
             }
-            connection.quit().await;
+            Box::pin(connection.quit()).await;
         }
+    }
+
+    /// Boxed, because it is rare and large: what waits to be sent moves from task to task and should be small.
+    async fn open(&self) -> Result<Connection, Outcome> {
+        Box::pin(Connection::open(&self.options)).await
     }
 
     fn check_in(&self, connection: Connection) {

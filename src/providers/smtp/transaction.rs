@@ -1,63 +1,79 @@
 //! One notice through one connection: MAIL, RCPT, DATA, the message, and what came of it.
 //!
 //! One recipient a transaction, so that each person has a final reply of their own. The point of no return is the
-//! final dot: until it has left our hands a failure is temporary, after it silence is `unknown`.
+//! final dot: until it has left our hands a failure is temporary, after it silence is `unknown`. An envelope that went
+//! ahead, behind the message before, changes nothing of that: see [`super::queue`].
 
 use super::classify::{Phase, classify, lost};
-use super::connection::{Connection, NoReply};
+use super::connection::{Connection, NoReply, Offers};
 use super::message::{check_address, stuffed};
 use super::options::Options;
+use super::queue::{Next, Queue};
 use super::reply::{Reply, without_local_part};
 use crate::model::outcome::{Class, Outcome};
-use std::time::Duration;
+use crate::providers::Gate;
+use std::borrow::Cow;
 
 /// The server begins to listen to the message.
 const GO_AHEAD: u16 = 354;
 /// The server closes the connection behind this reply.
 const CLOSING: u16 = 421;
-/// Octets of the dot that ends the message and is no part of it.
-const FINAL_DOT: usize = 3;
+/// The server is not where we believe it to be.
+const OUT_OF_STEP: u16 = 503;
+
+/// What the commands before a message say of it.
+#[derive(Clone)]
+pub(super) struct Envelope {
+    to: String,
+    /// Octets of the message itself.
+    size: u64,
+}
 
 /// A notice made ready for any connection.
 pub(super) struct Letter<'a> {
-    from: &'a str,
-    to: &'a str,
-    /// Octets of the message itself.
-    size: u64,
-    /// Dot-stuffed, with the final dot.
-    body: String,
+    pub(super) envelope: Envelope,
+    /// Dot-stuffed, without the final dot.
+    body: Cow<'a, str>,
 }
 
 /// How a transaction ended.
 pub(super) enum Ended {
     /// With an outcome; the connection can go on.
     Keep(Outcome),
+    /// With an outcome; the connection goes on with this notice, whose envelope was sent.
+    PassOn(Outcome, Next),
     /// With an outcome; the connection is of no more use.
     Drop(Outcome),
     /// The connection had died before the server answered to anything of this notice.
     Stale,
 }
 
-impl<'a> Letter<'a> {
-    /// Checks the address and prepares the body; an error is the outcome.
-    pub(super) fn new(from: &'a str, to: &'a str, mime: &str) -> Result<Letter<'a>, Outcome> {
-        if let Err(problem) = check_address(to) {
-            let text = format!("the recipient's address cannot be written to: {problem}");
-            return Err(Outcome::new(Class::BadAddress, "5.1.3", &text));
-        }
-        let body = stuffed(mime);
-        let size = u64::try_from(body.len() - FINAL_DOT).unwrap_or(u64::MAX);
-        Ok(Letter { from, to, size, body })
+/// What of a transaction is done when it begins.
+#[derive(Clone, Copy)]
+pub(super) enum Begun<'a> {
+    Nothing,
+    /// The envelope was sent ahead; the gate is asked again before the message.
+    Envelope(&'a Gate),
+}
+
+impl Envelope {
+    pub(super) fn new(to: &str, size: usize) -> Envelope {
+        Envelope { to: to.to_owned(), size: u64::try_from(size).unwrap_or(u64::MAX) }
     }
 
-    /// What this connection cannot carry, found before the wire.
-    pub(super) fn unfit_for(&self, connection: &Connection) -> Option<Outcome> {
-        if !self.to.is_ascii() && !connection.offers.smtputf8 {
+    #[cfg(test)]
+    pub(super) fn to(&self) -> &str {
+        &self.to
+    }
+
+    /// What a connection with these offers cannot carry, found before the wire.
+    pub(super) fn unfit_for(&self, offers: &Offers) -> Option<Outcome> {
+        if !self.to.is_ascii() && !offers.smtputf8 {
             let text = "the address has letters beyond ASCII in its name part and the relay does not offer SMTPUTF8: use \
                         another address, or another relay";
             return Some(Outcome::new(Class::BadAddress, "5.6.7", text));
         }
-        match connection.offers.size {
+        match offers.size {
             Some(limit) if self.size > limit => {
                 let text = format!("the message has {} octets and the relay takes {limit}: shorten it", self.size);
                 Some(Outcome::new(Class::ContentRefused, "5.3.4", &text))
@@ -66,9 +82,9 @@ impl<'a> Letter<'a> {
         }
     }
 
-    fn mail(&self, connection: &Connection) -> String {
-        let mut command = format!("MAIL FROM:<{}>", self.from);
-        if connection.offers.takes_size {
+    fn mail(&self, from: &str, offers: &Offers) -> String {
+        let mut command = format!("MAIL FROM:<{from}>");
+        if offers.takes_size {
             command.push_str(&format!(" SIZE={}", self.size));
         }
         if !self.to.is_ascii() {
@@ -81,21 +97,54 @@ impl<'a> Letter<'a> {
     fn rcpt(&self) -> String {
         format!("RCPT TO:<{}>\r\n", self.to)
     }
+
+    /// The three commands for one write.
+    fn group(&self, from: &str, offers: &Offers) -> String {
+        let mut group = self.mail(from, offers);
+        group.push_str(&self.rcpt());
+        group.push_str("DATA\r\n");
+        group
+    }
 }
 
-/// Carries the letter through the connection.
-pub(super) async fn deliver(connection: &mut Connection, letter: &Letter<'_>, options: &Options) -> Ended {
+impl<'a> Letter<'a> {
+    /// Checks the address and prepares the body; an error is the outcome.
+    pub(super) fn new(to: &str, mime: &'a str) -> Result<Letter<'a>, Outcome> {
+        if let Err(problem) = check_address(to) {
+            let text = format!("the recipient's address cannot be written to: {problem}");
+            return Err(Outcome::new(Class::BadAddress, "5.1.3", &text));
+        }
+        let body = stuffed(mime);
+        Ok(Letter { envelope: Envelope::new(to, body.len()), body })
+    }
+}
+
+/// Carries the letter through the connection, and sends the envelope of the next one along if one waits.
+pub(super) async fn deliver(
+    connection: &mut Connection,
+    letter: &Letter<'_>,
+    begun: Begun<'_>,
+    queue: &Queue,
+    options: &Options,
+) -> Ended {
     let first_use = connection.used == 0;
     connection.used += 1;
     let envelope = if connection.offers.pipelining {
-        envelope_at_once(connection, letter, options.timeout).await
+        envelope_at_once(connection, letter, begun, options).await
     } else {
-        envelope_step_by_step(connection, letter, options.timeout).await
+        envelope_step_by_step(connection, letter, options).await
     };
-    match envelope {
-        Ok(()) => message(connection, letter, options).await,
-        Err(failed) => failed.ended(first_use, letter, connection),
+    if let Err(failed) = envelope {
+        let ahead = matches!(begun, Begun::Envelope(_));
+        return failed.ended(first_use, ahead, letter, connection);
     }
+    if let Begun::Envelope(gate) = begun
+        && let Err(shut) = gate.open().await
+    {
+        // It listens to a message that is not to be sent: closing is the only way out that delivers nothing.
+        return Ended::Drop(shut.outcome());
+    }
+    message(connection, letter, queue, options).await
 }
 
 /// Why the server is not listening to the message.
@@ -117,10 +166,11 @@ impl Failed {
         Failed { phase, said: Err(why), useless: true }
     }
 
-    fn ended(self, first_use: bool, letter: &Letter<'_>, connection: &mut Connection) -> Ended {
+    fn ended(self, first_use: bool, ahead: bool, letter: &Letter<'_>, connection: &mut Connection) -> Ended {
         connection.dirty = true;
         let closed = match &self.said {
-            Ok(reply) => reply.code == CLOSING,
+            // Sent ahead, the envelope met a server that was not done with the message before: no word about this one.
+            Ok(reply) => reply.code == CLOSING || (ahead && reply.code == OUT_OF_STEP),
             Err(NoReply::Lost) => true,
             Err(NoReply::Silence(_) | NoReply::Garbage) => false,
         };
@@ -141,12 +191,13 @@ impl Failed {
 async fn envelope_step_by_step(
     connection: &mut Connection,
     letter: &Letter<'_>,
-    limit: Duration,
+    options: &Options,
 ) -> Result<(), Failed> {
-    let steps =
-        [(Phase::Mail, letter.mail(connection)), (Phase::Rcpt, letter.rcpt()), (Phase::Data, "DATA\r\n".to_owned())];
-    for (phase, command) in steps {
-        match connection.command(&command, limit).await {
+    let mail = letter.envelope.mail(&options.envelope_from, &connection.offers);
+    for (phase, command) in
+        [(Phase::Mail, mail), (Phase::Rcpt, letter.envelope.rcpt()), (Phase::Data, "DATA\r\n".to_owned())]
+    {
+        match connection.command(&command, options.timeout).await {
             Ok(reply) if goes_on(phase, &reply) => {}
             Ok(reply) => return Err(Failed::refused(phase, reply)),
             Err(why) => return Err(Failed::silent(phase, why)),
@@ -155,18 +206,23 @@ async fn envelope_step_by_step(
     Ok(())
 }
 
-/// The three commands in one write (RFC 2920). Every reply is read, whatever the first one said.
-async fn envelope_at_once(connection: &mut Connection, letter: &Letter<'_>, limit: Duration) -> Result<(), Failed> {
-    let group = format!("{}{}DATA\r\n", letter.mail(connection), letter.rcpt());
+/// The three commands in one write (RFC 2920), if they were not sent before. Every reply is read, whatever the first
+/// one said.
+async fn envelope_at_once(
+    connection: &mut Connection,
+    letter: &Letter<'_>,
+    begun: Begun<'_>,
+    options: &Options,
+) -> Result<(), Failed> {
+    let limit = options.timeout;
+    let mut group = match begun {
+        Begun::Nothing => letter.envelope.group(&options.envelope_from, &connection.offers),
+        Begun::Envelope(_) => String::new(),
+    };
     let mut failed: Option<Failed> = None;
     let mut listening = false;
     for phase in [Phase::Mail, Phase::Rcpt, Phase::Data] {
-        let answer = match phase {
-            Phase::Mail => connection.command(&group, limit).await,
-            Phase::Rcpt | Phase::Data | Phase::Greeting | Phase::StartTls | Phase::Auth | Phase::Dot => {
-                connection.next_reply(limit).await
-            }
-        };
+        let answer = connection.command(&std::mem::take(&mut group), limit).await;
         match answer {
             Ok(reply) if goes_on(phase, &reply) => listening = phase == Phase::Data,
             Ok(reply) => {
@@ -204,38 +260,45 @@ fn goes_on(phase: Phase, reply: &Reply) -> bool {
     }
 }
 
-/// The message with its final dot in one write, and the reply that counts.
-async fn message(connection: &mut Connection, letter: &Letter<'_>, options: &Options) -> Ended {
-    match connection.command(&letter.body, options.final_timeout).await {
+/// The message with its final dot and the next envelope in one write, and the reply that counts.
+async fn message(connection: &mut Connection, letter: &Letter<'_>, queue: &Queue, options: &Options) -> Ended {
+    let may_go_on = connection.offers.pipelining && connection.used < options.max_per_connection;
+    let next = if may_go_on { queue.next(&connection.offers) } else { None };
+    let behind = next.as_ref().map(|next| next.envelope.group(&options.envelope_from, &connection.offers));
+    let answer = connection.message(&letter.body, behind.as_deref().unwrap_or_default(), options.final_timeout).await;
+    let outcome = match answer {
         Ok(reply) if reply.is_done() => {
-            let text = without_local_part(&reply.text, letter.to);
+            let text = without_local_part(&reply.text, &letter.envelope.to);
             let outcome = Outcome::new(Class::Accepted, reply.label(), &text);
-            Ended::Keep(match reply.queue_id() {
+            match reply.queue_id() {
                 Some(id) => outcome.with_provider_id(id),
                 None => outcome,
-            })
-        }
-        Ok(reply) => {
-            connection.dirty = true;
-            let outcome = refused(Phase::Dot, &reply, letter);
-            if matches!(reply.code / 100, 4 | 5) && reply.code != CLOSING {
-                Ended::Keep(outcome)
-            } else {
-                Ended::Drop(outcome)
             }
         }
-        Err(why) if connection.all_written() => {
+        Ok(reply) => {
+            connection.dirty = next.is_none();
+            let outcome = refused(Phase::Dot, &reply, letter);
+            if !matches!(reply.code / 100, 4 | 5) || reply.code == CLOSING {
+                return Ended::Drop(outcome);
+            }
+            outcome
+        }
+        Err(why) if connection.dot_has_left() => {
             let text = format!("{why} after the whole message was sent: the relay may have taken it or not");
-            Ended::Drop(Outcome::new(lost(Phase::Dot), "no-reply", &text))
+            return Ended::Drop(Outcome::new(lost(Phase::Dot), "no-reply", &text));
         }
         Err(why) => {
             let text = format!("{why} before the message was sent to its end: the relay cannot have taken it");
-            Ended::Drop(Outcome::new(Class::Temporary, why.code(), &text))
+            return Ended::Drop(Outcome::new(Class::Temporary, why.code(), &text));
         }
+    };
+    match next {
+        Some(next) => Ended::PassOn(outcome, next),
+        None => Ended::Keep(outcome),
     }
 }
 
 fn refused(phase: Phase, reply: &Reply, letter: &Letter<'_>) -> Outcome {
-    let text = format!("at {}: {}", phase.named(), without_local_part(&reply.text, letter.to));
+    let text = format!("at {}: {}", phase.named(), without_local_part(&reply.text, &letter.envelope.to));
     Outcome::new(classify(phase, reply), reply.label(), &text)
 }

@@ -47,7 +47,9 @@ async fn after_a_cancellation_nothing_waits_and_whoever_was_told_stays_told(engi
     let (stop, stopped) = watch::channel(false);
     let mut dispatcher = app.dispatcher(&carrier, stopped);
     let loop_ = tokio::spawn(async move { dispatcher.run(Until::Stopped).await });
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    while carrier.carried.lock().unwrap().len() < 12 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     app.move_to(no, CampaignState::Cancelled).await;
     loop {
         let mut tx = app.store.begin().await.unwrap();

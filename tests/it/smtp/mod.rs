@@ -1,5 +1,6 @@
 //! The SMTP adapter against relays that refuse, close, fall silent and talk nonsense at each stage.
 
+mod ahead;
 mod login;
 mod server;
 mod sink;

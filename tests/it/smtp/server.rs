@@ -4,6 +4,7 @@ use rustls::ServerConfig;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -18,6 +19,10 @@ pub(super) enum Act {
     Close,
     /// Never answer.
     Hang,
+    /// As if nothing had been scripted, this once.
+    Usual,
+    /// The usual answer, after a while.
+    Late(Duration),
 }
 
 /// What the relay saw.
@@ -110,7 +115,8 @@ impl Session {
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
             let usual = self.usual(&verb, in_clear);
             let usual_code = usual.get(..3).map(str::to_owned);
-            let scripted = self.script.lock().unwrap().get(verb.as_str()).is_some_and(|acts| !acts.is_empty());
+            let next = self.script.lock().unwrap().get(verb.as_str()).and_then(|acts| acts.front().cloned());
+            let scripted = !matches!(next, None | Some(Act::Usual | Act::Late(_)));
             if !self.answer(&mut stream, &verb, usual).await || verb == "QUIT" {
                 return;
             }
@@ -196,7 +202,8 @@ impl Session {
         let mut say = usual.into_bytes();
         let mut stay = true;
         match self.act(verb) {
-            None => {}
+            None | Some(Act::Usual) => {}
+            Some(Act::Late(wait)) => tokio::time::sleep(wait).await,
             Some(Act::Say(text)) => say = text.as_bytes().to_vec(),
             Some(Act::SayBytes(bytes)) => say = bytes.to_vec(),
             Some(Act::SayAndClose(text)) => {
