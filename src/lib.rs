@@ -13,6 +13,7 @@
 //! | [`intake`] | step: a list's bytes to persons and rejected rows, as a stream; no row without a verdict |
 //! | [`vault`] | seals persons, hashes references and addresses, makes tokens; no key is stored in the clear |
 //! | [`store`] | the only SQL; a batch is a transaction, and sums change with the facts they count |
+//! | [`server`] | the HTTP face of a process that serves: probes and metrics; decides nothing |
 //! | [`dispatch`] | step: claim, send, decide, record, in one loop; `sending` is on disk before a byte is on the wire |
 //! | [`content`] | step: templates to the exact words of a notice; what it could not fill it refuses before the start |
 //! | [`providers`] | step: hands a message to whoever carries it; what goes wrong is an outcome, never an error |
@@ -32,6 +33,7 @@ pub mod intake;
 pub mod model;
 pub mod providers;
 pub mod secrets;
+pub mod server;
 pub mod store;
 pub mod toml_file;
 pub mod vault;

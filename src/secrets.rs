@@ -11,6 +11,10 @@ use zeroize::Zeroizing;
 /// A secret larger than this is a mistake: somebody named the wrong file.
 const LARGEST: u64 = 64 * 1024;
 
+/// The folder where systemd places what a unit's LoadCredential= names.
+#[cfg(unix)]
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// Where a secret is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretRef {
@@ -116,11 +120,19 @@ fn from_file(path: &Path, others: ReadableByOthers) -> Result<SecretString, Secr
     }
 }
 
+/// Whether the service manager placed the file for this process alone. It lets the service's user in by an access list,
+/// which shows as a right of the group to read; nobody else gets into the folder.
+#[cfg(unix)]
+fn is_credential(path: &Path, mode: u32, credentials: Option<&Path>) -> bool {
+    mode & 0o037 == 0 && credentials.is_some_and(|folder| folder.is_absolute() && path.parent() == Some(folder))
+}
+
 #[cfg(unix)]
 fn check_mode(path: &Path, about: &std::fs::Metadata, others: ReadableByOthers) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = about.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    let credentials = std::env::var_os(CREDENTIALS).map(PathBuf::from);
+    if mode & 0o077 == 0 || is_credential(path, mode, credentials.as_deref()) {
         return Ok(());
     }
     match others {
@@ -175,6 +187,23 @@ mod tests {
         assert!(matches!(folder, Err(SecretError::Unreadable { .. })));
         let open = SecretRef::File(dir.path().join("open")).resolve(ReadableByOthers::Warn);
         assert_eq!(open.expect("warned only").expose_secret(), "s");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_service_manager_placed_may_show_a_right_of_the_group_to_read() {
+        let folder = Some(Path::new("/run/credentials/a.service"));
+        for (path, mode, folder, fine) in [
+            ("/run/credentials/a.service/key", 0o440, folder, true),
+            ("/run/credentials/a.service/key", 0o444, folder, false),
+            ("/run/credentials/a.service/key", 0o460, folder, false),
+            ("/run/credentials/a.service/../key", 0o440, folder, false),
+            ("/etc/forewarn/key", 0o440, folder, false),
+            ("/run/credentials/a.service/key", 0o440, None, false),
+            ("key", 0o440, Some(Path::new("")), false),
+        ] {
+            assert_eq!(is_credential(Path::new(path), mode, folder), fine, "{path} {mode:o}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where a campaign stands, as screens, scripts and people read it.
 
-use super::workers::worker_json;
+use super::workers::{described, worker_json};
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
 use crate::model::notice::NoticeState;
@@ -18,6 +18,9 @@ const STALE: Micros = 10 * SECOND;
 
 /// Open calls are counted up to here: a status is read every few seconds, and nobody needs the number beyond.
 const CALLS_COUNTED: i64 = 1_000;
+
+/// More workers are not named in a status.
+const WORKERS_SHOWN: usize = 10;
 
 /// One route's part.
 #[derive(Clone, Debug)]
@@ -83,7 +86,7 @@ impl App {
 }
 
 /// A route as its workers see it: its speed is theirs together, its state the worst that one of them found.
-fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: Micros) -> RouteStatus {
+pub(super) fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: Micros) -> RouteStatus {
     let severity = |state: &str| ["ok", "waiting", "probing", "broken"].iter().position(|s| *s == state);
     let known = || health.iter().filter(|h| h.name == name);
     let fresh = || known().filter(|h| now - h.changed_at < STALE);
@@ -100,8 +103,13 @@ fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: Micros) -> R
 
 /// A running campaign of which nobody is in flight or needs a human is finished.
 pub fn shown_state(campaign: &Campaign, sums: &Sums) -> CampaignState {
+    state_shown(campaign.state, sums)
+}
+
+/// The same of the state as stored.
+pub(super) fn state_shown(state: CampaignState, sums: &Sums) -> CampaignState {
     let open = sums.person(Standing::InFlight) + sums.person(Standing::NeedsHuman);
-    if campaign.state == CampaignState::Running && open == 0 { CampaignState::Finished } else { campaign.state }
+    if state == CampaignState::Running && open == 0 { CampaignState::Finished } else { state }
 }
 
 fn eta(campaign: &Campaign, sums: &Sums, routes: &[RouteStatus], now: Micros) -> Option<Micros> {
@@ -184,9 +192,23 @@ impl Status {
                 route.name, route.state, route.sent, route.per_second
             ));
         }
+        lines.extend(self.worker_lines());
         lines.extend(self.next_actions());
         if let Some(eta) = self.eta {
             lines.push(format!("at this speed the last waiting notice goes out at {}", rfc3339(eta)));
+        }
+        lines
+    }
+
+    /// The workers by name, where several share the work.
+    fn worker_lines(&self) -> Vec<String> {
+        if self.workers.len() < 2 {
+            return Vec::new();
+        }
+        let mut lines: Vec<String> = self.workers.iter().take(WORKERS_SHOWN).map(described).collect();
+        let more = self.workers.len().saturating_sub(WORKERS_SHOWN);
+        if more > 0 {
+            lines.push(format!("and {more} more workers; `forewarn doctor` names them all"));
         }
         lines
     }

@@ -2,7 +2,7 @@
 
 use super::carrier::AdapterCarrier;
 use super::{App, AppError};
-use crate::dispatch::{Dispatcher, End, Until};
+use crate::dispatch::{Dispatcher, End, Pulse, Until};
 use crate::store::WorkerLock;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -14,18 +14,19 @@ impl App {
         Ok(self.store.lock_for_worker()?)
     }
 
-    /// Sends until the end that `until` names, or until `stop` turns true.
+    /// Sends until the end that `until` names, or until `stop` turns true; `pulse` shows meanwhile how it goes.
     pub async fn work(
         &self,
         _lock: &WorkerLock,
         until: Until,
         stop: watch::Receiver<bool>,
+        pulse: Pulse,
         clock: fn() -> i64,
     ) -> Result<End, AppError> {
         let routes = self.ready_routes()?;
         let plans = routes.iter().map(|r| r.plan.clone()).collect();
         let carrier = Arc::new(AdapterCarrier::new(self.clone(), routes));
-        let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock);
+        let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock).shown_by(pulse);
         // The loop runs among the tasks that it starts: on a thread of its own, each outcome would have to wake that
         // thread. In a set, so that it ends when this is dropped.
         let mut own_task = JoinSet::new();

@@ -8,32 +8,27 @@ use crate::store::{Store, StoreError};
 use serde_json::{Value, json};
 
 /// Longest silence of a worker that gives nobody cause to look: its lease.
-const SILENCE: Micros = 15 * SECOND;
+pub(super) const SILENCE: Micros = 15 * SECOND;
 
 /// The workers by name, and those that vanished.
 pub(super) async fn the_workers(store: &Store) -> Vec<Finding> {
-    if let Err(StoreError::WorkerRuns { .. }) = store.lock_for_worker() {
-        return vec![Finding::ok("worker", "a worker runs on this database")];
-    }
-    let workers = match store.workers(1).await {
+    let locked = matches!(store.lock_for_worker(), Err(StoreError::WorkerRuns { .. }));
+    let workers = match store.workers(0).await {
         Ok(workers) => workers,
         Err(error) => {
             return vec![Finding::bad("worker", Problem::new("worker", "", chain(&error)), "")];
         }
     };
-    let working: Vec<_> = workers.iter().filter(|w| w.ended.is_none()).collect();
-    if !store.is_shared() || working.is_empty() {
+    if locked {
+        // One at a time may send, so it is the last of those that never said that they ended.
+        let which = workers.last().map(|w| format!(": {}", described(w))).unwrap_or_default();
+        return vec![Finding::ok("worker", format!("a worker runs on this database{which}"))];
+    }
+    if !store.is_shared() || workers.is_empty() {
         return vec![Finding::ok("worker", "no worker runs; `forewarn worker` starts one")];
     }
-    let look = |w: &&WorkerRow| {
-        let message = format!(
-            "worker {} on {} (process {}, version {}) gave a sign of life {} s ago",
-            w.id,
-            w.host,
-            w.process,
-            w.version,
-            w.silent / SECOND
-        );
+    let look = |w: &WorkerRow| {
+        let message = described(w);
         if w.silent > SILENCE {
             Finding::warn("worker", message, "if it is gone, the others take its notices over; start one if none runs")
         } else if w.version != env!("CARGO_PKG_VERSION") {
@@ -42,7 +37,16 @@ pub(super) async fn the_workers(store: &Store) -> Vec<Finding> {
             Finding::ok("worker", message)
         }
     };
-    working.iter().map(look).collect()
+    workers.iter().map(look).collect()
+}
+
+/// A worker for people.
+pub(super) fn described(w: &WorkerRow) -> String {
+    let (silent, started) = (w.silent / SECOND, rfc3339(w.started_at));
+    format!(
+        "worker {} on {} (process {}, version {}) since {started}, last sign of life {silent} s ago",
+        w.id, w.host, w.process, w.version
+    )
 }
 
 /// Whether somebody is sending.
@@ -62,5 +66,6 @@ pub(super) fn worker_json(w: &WorkerRow) -> Value {
         "version": w.version,
         "started_at": rfc3339(w.started_at),
         "seen_at": rfc3339(w.seen_at),
+        "silent_seconds": w.silent / SECOND,
     })
 }

@@ -34,6 +34,7 @@ mod demo_report;
 pub mod doctor;
 pub mod provider;
 mod provider_test;
+pub mod serve;
 pub mod worker;
 
 pub use context::Context;
@@ -74,6 +75,7 @@ pub enum Command {
     Check(check::CheckArgs),
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
+    Serve(serve::ServeArgs),
     Worker(worker::WorkerArgs),
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
@@ -111,6 +113,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Init(args) => init::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Campaign(command) => campaign::run(command, context),
+        Command::Serve(args) => serve::run(&args, context),
         Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
         Command::Doctor(args) => doctor::run(&args, context),
@@ -150,7 +153,9 @@ mod tests {
             "campaign retry c --reason-class route-broken",
             "campaign calls c --export d",
             "campaign calls c --import f.csv",
+            "serve --config x.toml",
             "worker --once --config x.toml",
+            "worker --listen 127.0.0.1:9101",
             "provider list",
             "provider show smtp",
             "provider test relay --to a@example.com",
@@ -179,6 +184,8 @@ mod tests {
             "campaign calls c --export d --import f.csv",
             "provider test relay",
             "campaign pause c --reason=",
+            "worker --listen 9101",
+            "serve --listen localhost:80",
         ] {
             let words = std::iter::once("forewarn").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

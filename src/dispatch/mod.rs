@@ -13,11 +13,13 @@ mod lane;
 pub mod limiter;
 mod live;
 mod orphans;
+mod pulse;
 mod record;
 mod run;
 mod share;
 mod turn;
 
+pub use pulse::Pulse;
 pub use run::{Dispatcher, End, Until};
 
 use crate::model::channel::Channel;

@@ -23,7 +23,9 @@ impl<C: Carrier> Dispatcher<C> {
     pub(super) async fn look_at_workers(&mut self) -> Result<(), StoreError> {
         let Some(heart) = &self.heart else { return Ok(()) };
         if heart.lease.is_lost() && self.hands.is_empty() {
-            self.heart = Some(Heart::start(&self.store, &self.time, self.lease).await?);
+            let heart = Heart::start(&self.store, &self.time, self.lease).await?;
+            self.pulse.beats(&heart.lease);
+            self.heart = Some(heart);
             self.in_doubt = false;
             return Ok(());
         }

@@ -4,6 +4,7 @@ use super::breaker::Leave;
 use super::claim::Route;
 use super::heart::{Heart, LEASE, Time};
 use super::live::Live;
+use super::pulse::Pulse;
 use super::record::Back;
 use super::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
@@ -73,6 +74,8 @@ pub struct Dispatcher<C: Carrier> {
     pub(super) lease: Duration,
     /// This worker in the database; none before it runs.
     pub(super) heart: Option<Heart>,
+    /// What others in this process see of it.
+    pub(super) pulse: Pulse,
     /// When others were last asked for signs of life.
     pub(super) checked: Instant,
     /// A commit ended without an answer: notices may be ours that are not in our hands.
@@ -104,6 +107,7 @@ impl<C: Carrier> Dispatcher<C> {
             time: Arc::new(Time::new(clock)),
             lease: LEASE,
             heart: None,
+            pulse: Pulse::default(),
             checked: Instant::now(),
             in_doubt: false,
         }
@@ -116,10 +120,20 @@ impl<C: Carrier> Dispatcher<C> {
         self
     }
 
+    /// A worker that shows how it is to whoever has the other end.
+    #[must_use]
+    pub fn shown_by(mut self, pulse: Pulse) -> Dispatcher<C> {
+        self.pulse = pulse;
+        self
+    }
+
     /// Sends until the end that `until` names.
     pub async fn run(&mut self, until: Until) -> Result<End, StoreError> {
-        self.heart = Some(self.begin(&until).await?);
+        let heart = self.begin(&until).await?;
+        self.pulse.beats(&heart.lease);
+        self.heart = Some(heart);
         let end = self.work(until).await;
+        self.pulse.drains();
         if let Some(heart) = self.heart.take() {
             heart.stop(&self.store).await;
         }
@@ -153,7 +167,11 @@ impl<C: Carrier> Dispatcher<C> {
             match self.step(&until).await {
                 Ok(true) => return Ok(End::Done),
                 Ok(false) => (pause, answered) = (NAP, Instant::now()),
-                Err(error) if matches!(error, StoreError::Newer { .. }) => return Err(error),
+                Err(error) if matches!(error, StoreError::Newer { .. }) => {
+                    // The tables were right a moment ago: what is on the wire is most likely still understood.
+                    drop(tokio::time::timeout(PATIENCE, self.drain()).await);
+                    return Err(error);
+                }
                 Err(error)
                     if self.in_flight() == 0
                         && until != Until::Stopped
@@ -195,13 +213,14 @@ impl<C: Carrier> Dispatcher<C> {
         self.turns
     }
 
-    fn in_flight(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.routes.iter().map(|r| r.in_flight).sum()
     }
 
     /// Nothing new is taken; what is on the wire ends, the rest is given back.
     async fn drain(&mut self) -> Result<End, StoreError> {
         self.stopping.store(true, Ordering::Relaxed);
+        self.pulse.drains();
         while self.in_flight() > 0 {
             let backs = self.gather().await;
             self.turn(backs).await?;

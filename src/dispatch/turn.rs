@@ -59,6 +59,7 @@ impl<C: Carrier> Dispatcher<C> {
         for job in jobs {
             self.start(job);
         }
+        self.pulse.carries(self.in_flight());
         Ok(started)
     }
 

@@ -39,8 +39,16 @@ impl Lease {
     }
 
     pub fn holds(&self, now: Instant) -> bool {
+        self.left(now).is_none_or(|left| !left.is_zero())
+    }
+
+    /// How long it still holds; `None` for a lease without an end.
+    pub fn left(&self, now: Instant) -> Option<Duration> {
+        if self.is_lost() {
+            return Some(Duration::ZERO);
+        }
         let good = Duration::from_micros(self.good_until.load(Ordering::Relaxed));
-        !self.is_lost() && self.origin.checked_add(good).is_none_or(|until| now < until)
+        self.origin.checked_add(good).map(|until| until.saturating_duration_since(now))
     }
 }
 
@@ -57,8 +65,10 @@ mod tests {
         lease.extend(at(20));
         lease.extend(at(15));
         assert!(lease.holds(at(19)) && !lease.holds(at(20)));
+        assert_eq!(lease.left(at(5)), Some(Duration::from_secs(15)));
         lease.lose();
         assert!(!lease.holds(at(0)));
+        assert_eq!(lease.left(at(0)), Some(Duration::ZERO));
         assert!(Lease::for_good().holds(at(1_000_000)));
     }
 }

@@ -26,9 +26,21 @@ impl Store {
 
     /// Says when a newer version of the program has changed the tables meanwhile.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let found = self.schema_version().await?;
+        self.is_understood(self.schema_version().await?)
+    }
+
+    fn is_understood(&self, found: i64) -> Result<(), StoreError> {
         let known = self.known_schema();
         if found > known { Err(StoreError::Newer { path: self.shown(), found, known }) } else { Ok(()) }
+    }
+
+    /// Whether the database answers and its tables are those of this program, neither newer nor older.
+    pub async fn is_ready(&self) -> Result<(), StoreError> {
+        let (found, known) = (self.schema_version().await?, self.known_schema());
+        if found < known {
+            return Err(self.unreadable(format!("tables of version {found}, where this program needs version {known}")));
+        }
+        self.is_understood(found)
     }
 
     /// Takes the write lock and gives it back: shows that the file can be written and nobody else holds it.

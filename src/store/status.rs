@@ -2,6 +2,7 @@
 
 use super::import::SourceSums;
 use super::{Store, StoreError};
+use crate::model::campaign::CampaignState;
 use crate::model::notice::NoticeState;
 use crate::model::person::Standing;
 use crate::model::problem::Problem;
@@ -57,18 +58,45 @@ impl Store {
             .map_err(|e| self.fail(e))?;
         let mut sums = empty();
         for (kind, name, n) in rows {
-            match kind.as_str() {
-                "person" => *sums.persons.entry(self.word(&name, Standing::parse)?.as_str()).or_default() += n,
-                "notice" => *sums.notices.entry(self.word(&name, NoticeState::parse)?.as_str()).or_default() += n,
-                "attempts" => sums.attempts += n,
-                "sent" => *sums.sent.entry(name).or_default() += n,
-                "locale" => *sums.by_locale.entry(name).or_default() += n,
-                "country" => *sums.by_country.entry(name).or_default() += n,
-                "contact" => *sums.by_contact.entry(name).or_default() += n,
-                other => return Err(self.unreadable(format!("the sum `{other}`"))),
-            }
+            self.add(&mut sums, &kind, name, n)?;
         }
         Ok(sums)
+    }
+
+    /// Of every campaign, by its id: its state, and of its sums those that metrics show.
+    pub async fn sums_of_all(&self) -> Result<BTreeMap<String, (CampaignState, Sums)>, StoreError> {
+        let rows: Vec<(String, String, String, String, i64)> = sqlx::query_as(
+            "select c.id, c.state, coalesce(t.kind, ''), coalesce(t.name, ''), coalesce(t.n, 0)
+             from campaign c
+             left join tally t on t.campaign = c.no and t.kind in ('person', 'notice', 'attempts', 'sent')",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut all = BTreeMap::new();
+        for (id, state, kind, name, n) in rows {
+            let state = self.word(&state, CampaignState::parse)?;
+            let (_, sums) = all.entry(id).or_insert_with(|| (state, empty()));
+            // A campaign without a sum yet.
+            if !kind.is_empty() {
+                self.add(sums, &kind, name, n)?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(&self, sums: &mut Sums, kind: &str, name: String, n: i64) -> Result<(), StoreError> {
+        match kind {
+            "person" => *sums.persons.entry(self.word(&name, Standing::parse)?.as_str()).or_default() += n,
+            "notice" => *sums.notices.entry(self.word(&name, NoticeState::parse)?.as_str()).or_default() += n,
+            "attempts" => sums.attempts += n,
+            "sent" => *sums.sent.entry(name).or_default() += n,
+            "locale" => *sums.by_locale.entry(name).or_default() += n,
+            "country" => *sums.by_country.entry(name).or_default() += n,
+            "contact" => *sums.by_contact.entry(name).or_default() += n,
+            other => return Err(self.unreadable(format!("the sum `{other}`"))),
+        }
+        Ok(())
     }
 
     /// The same sums counted from the rows themselves: what `doctor` and the tests compare with [`Store::sums`].
@@ -151,8 +179,9 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let code: String = self.get(row, 2)?;
-                let problem = Problem::new("row", self.get::<String>(row, 1)?, self.get::<String>(row, 3)?)
-                    .at_row(self.get::<i64>(row, 0)? as u64);
+                let mut problem = Problem::new("row", self.get::<String>(row, 1)?, self.get::<String>(row, 3)?);
+                // Row 0 is the source as a whole.
+                problem.row = Some(self.get::<i64>(row, 0)? as u64).filter(|row| *row > 0);
                 Ok((code, problem))
             })
             .collect()

@@ -13,6 +13,8 @@ mod installation;
 mod intake_truth;
 mod kannel;
 mod rules;
+mod serve;
 mod smtp;
+mod sources;
 mod support;
 mod verbs;

@@ -30,7 +30,7 @@ settings = { dir = "calls" }
 "#;
 
 /// An incident with two languages; the ladder differs by story.
-fn incident(ladder: &str) -> String {
+pub(crate) fn incident(ladder: &str) -> String {
     let text = |language: &str| {
         format!(
             "[incident.text.{language}]\nwhat_happened = \"Somebody read files.\"\nlikely_consequences = \"Somebody may \

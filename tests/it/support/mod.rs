@@ -82,7 +82,7 @@ fn free_port() -> u16 {
 }
 
 /// Asks again until the answer is yes; false when patience ended first.
-fn wait_until(mut ready: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(mut ready: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     while !ready() {
         if Instant::now() > end {
