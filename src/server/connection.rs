@@ -52,11 +52,8 @@ pub struct Listening {
 impl Listening {
     pub async fn on(address: SocketAddr) -> Result<Listening, CannotListen> {
         let unusable = |source: io::Error| {
-            if source.kind() == ErrorKind::AddrInUse {
-                CannotListen::InUse { address }
-            } else {
-                CannotListen::Unusable { address, source }
-            }
+            let in_use = source.kind() == ErrorKind::AddrInUse;
+            if in_use { CannotListen::InUse { address } } else { CannotListen::Unusable { address, source } }
         };
         let listener = TcpListener::bind(address).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;

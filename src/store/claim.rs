@@ -39,6 +39,8 @@ pub struct Orphan {
     pub route: String,
     pub reach: String,
     pub worker: i64,
+    /// An attempt before this one may have arrived.
+    pub in_doubt: bool,
 }
 
 const NEXT_DUE: &str = "select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null";
@@ -191,7 +193,9 @@ impl Tx<'_> {
 
     async fn sending(&mut self, campaign: i64, whose: &str, limit: usize) -> Result<Vec<Orphan>, StoreError> {
         let sql = format!(
-            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach, n.worker
+            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach, n.worker,
+                    case when exists (select 1 from attempt a where a.campaign = n.campaign and a.notice = n.id
+                                      and a.no = n.attempts - 1 and a.state = 'unknown') then 1 else 0 end
              from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
              where n.state = 'sending' and n.campaign = $1 and {whose} order by n.id limit $2{}",
             self.engine().locking_free("n")
@@ -216,6 +220,7 @@ impl Tx<'_> {
                     route: store.get::<Option<String>>(row, 7)?.unwrap_or_default(),
                     reach: store.get(row, 8)?,
                     worker: store.get(row, 9)?,
+                    in_doubt: store.get::<i64>(row, 10)? == 1,
                 })
             })
             .collect()

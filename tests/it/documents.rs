@@ -5,8 +5,14 @@ use clap::error::ErrorKind;
 use forewarn::cli::Cli;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/architecture.md", "docs/templates.md", "providers/README.md", "templates/README.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/operation.md",
+    "docs/templates.md",
+    "providers/README.md",
+    "templates/README.md",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

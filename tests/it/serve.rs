@@ -290,7 +290,7 @@ async fn nothing_is_lost_when_it_is_asked_to_stop_while_it_sends(place: Installa
     assert_eq!((code, printed["ended"].clone()), (Some(0), "stopped".into()));
     let status = place.json(&format!("campaign status {id} --json"));
     let told = status["satisfied"].as_u64().unwrap() as usize;
-    assert!(told >= 4 && told < PERSONS, "{told} told before the end");
+    assert!((4..PERSONS).contains(&told), "{told} told before the end");
     assert_eq!((status["notices"]["unknown"].clone(), status["notices"]["sending"].clone()), (0.into(), 0.into()));
     assert_eq!(sink.messages(), told, "what was sent is recorded");
     assert_eq!(place.ends().await, [Some("stopped".to_owned())]);
