@@ -3,8 +3,8 @@
 //! `create` is idempotent: the campaign of an incident and kind exists once, and a list that is in already adds nobody.
 
 use super::digests::{digests, ladder_digest, list_digest};
-use super::import::{Files, Into, Outputs, import, open};
-use super::{App, AppError};
+use super::import::{Files, Into, Outputs, import};
+use super::{App, AppError, sources};
 use crate::config::{Database, DatabaseAddress};
 use crate::content::{Sender, TemplateFiles, Texts};
 use crate::model::campaign::CampaignState;
@@ -57,7 +57,7 @@ impl App {
         self.spares_what_is_read(incident_path, &prepared.incident, outputs)?;
         // Every list must open before anything is written.
         for source in &prepared.incident.sources {
-            open(source).await?;
+            sources::open(source).await?;
         }
         let kind = prepared.plan.kind;
         let existing = self.store.campaign_of_incident(&prepared.incident.id, kind).await?;
@@ -86,7 +86,7 @@ impl App {
             Database::Postgres { address: DatabaseAddress::Kept(SecretRef::File(file)) } => taken.push(file.clone()),
             Database::Postgres { .. } => {}
         }
-        taken.extend(read.sources.iter().map(|source| source.path.clone()));
+        taken.extend(read.sources.iter().filter_map(sources::file_of));
         if let SecretRef::File(key) = &self.config.master_key {
             taken.push(key.clone());
         }
@@ -211,11 +211,12 @@ impl App {
         let mut files = Files::create(outputs)?;
         let keys = Arc::new(keys);
         let mut rows_before = 0;
-        let sources = self.store.sources(campaign.no).await?;
-        let mut digests_in: Vec<String> = sources.iter().map(|s| s.digest.clone()).collect();
+        let known = self.store.sources(campaign.no).await?;
+        let mut digests_in: Vec<String> = known.iter().map(|s| s.digest.clone()).collect();
         let mut next_person = self.campaign(&campaign.id).await?.last_person + 1;
         for source in &prepared.incident.sources {
-            if digests_in.contains(&source_digest(source.path.clone()).await?) {
+            // A query is run again for its digest: only where there is something to compare it with.
+            if !digests_in.is_empty() && digests_in.contains(&sources::digest(source).await?) {
                 continue;
             }
             let mut counted = |rows: u64| progress(rows_before + rows);
@@ -349,33 +350,9 @@ fn fresh_id(incident: &str) -> String {
 async fn source_digests(incident: &Incident) -> Result<Vec<String>, AppError> {
     let mut digests = Vec::new();
     for source in &incident.sources {
-        digests.push(source_digest(source.path.clone()).await?);
+        digests.push(sources::digest(source).await?);
     }
     Ok(digests)
-}
-
-/// SHA-256 of the file's bytes, as intake works it out while reading.
-async fn source_digest(path: std::path::PathBuf) -> Result<String, AppError> {
-    let work = tokio::task::spawn_blocking(move || {
-        use sha2::Digest as _;
-        let mut hasher = sha2::Sha256::new();
-        std::io::copy(&mut fs_err::File::open(path)?, &mut HashWriter(&mut hasher))?;
-        Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect())
-    });
-    work.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(AppError::io("reading the list"))
-}
-
-struct HashWriter<'h>(&'h mut sha2::Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        sha2::Digest::update(self.0, bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn json_of(templates: &TemplateFiles) -> String {

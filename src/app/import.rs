@@ -1,16 +1,16 @@
 //! Taking a source into a campaign: read and seal on one thread, write on another, in batches of bounded number.
 
 use super::reading::{Batch, Read, ReadingError, Trial, WAITING, read_list};
-use super::{App, AppError};
+use super::{App, AppError, sources};
 use crate::content::Texts;
-use crate::intake::{ListFacts, ListReader, RejectsWriter, Row, Verdict};
+use crate::intake::{ListFacts, RejectsWriter, Row, Verdict};
 use crate::model::channel::ContactKind;
-use crate::model::incident::{CampaignPlan, FileSource};
+use crate::model::incident::{CampaignPlan, Source};
 use crate::model::merge::{Merge, merge};
 use crate::model::person::Person;
 use crate::model::problem::Problem;
 use crate::store::Tx;
-use crate::store::import::{ContactRuns, NewPerson, NewSource, SourceSums, StoredPerson};
+use crate::store::import::{ContactRuns, NewPerson, SourceSums, StoredPerson};
 use crate::vault::CampaignKeys;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -51,24 +51,15 @@ pub struct Imported {
 pub(super) async fn import(
     app: &App,
     into: &mut Into<'_>,
-    source: &FileSource,
+    source: &Source,
     no: i64,
     first_person: i64,
     files: &mut Files,
 ) -> Result<Imported, AppError> {
-    let reader = open(source).await?;
+    let reader = sources::open(source).await?;
     let facts = reader.facts().clone();
     let mut tx = app.store.begin().await?;
-    tx.begin_source(
-        into.campaign,
-        &NewSource {
-            no,
-            name: source.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            encoding: facts.encoding.to_owned(),
-            delimiter: facts.delimiter.to_string(),
-        },
-    )
-    .await?;
+    tx.begin_source(into.campaign, &sources::described(no, source, &facts)).await?;
     tx.commit().await?;
     files.headings = facts.headings.clone();
     let (to, mut from) = mpsc::channel(WAITING);
@@ -103,6 +94,10 @@ pub(super) async fn import(
     app.store.take_in_contacts(into.campaign, writing.contacts).await?;
     let tallies = writing.tallies.changes();
     let mut tx = app.store.begin().await?;
+    // Row 0: what is to be said of the source as a whole.
+    let notices: Vec<(bool, Problem)> = read.notices.iter().map(|notice| (false, notice.clone())).collect();
+    notices.iter().for_each(|(_, notice)| files.note(notice));
+    tx.add_problems(into.campaign, no, &notices).await?;
     let last = read.next_person - 1;
     tx.finish_source(into.campaign, no, &read.digest, &writing.sums, &tallies, last).await?;
     tx.commit().await?;
@@ -119,14 +114,6 @@ fn ended(joined: Result<Result<Read, ReadingError>, tokio::task::JoinError>) -> 
             Err(AppError::io("reading the list")(std::io::Error::other("the reader stopped")))
         }
     }
-}
-
-/// Opens a list; what hinders is a refusal that names the file.
-pub(super) async fn open(source: &FileSource) -> Result<ListReader, AppError> {
-    let source = source.clone();
-    let opened = tokio::task::spawn_blocking(move || ListReader::open(&source)).await;
-    let opened = opened.map_err(|e| AppError::io("opening the list")(std::io::Error::other(e)))?;
-    opened.map_err(|e| Problem::new("bad-list", "source", e.to_string()).into())
 }
 
 /// The files that rows are told about in, opened when first needed.

@@ -13,6 +13,7 @@ mod metrics;
 pub mod preview;
 mod reading;
 pub mod routes;
+mod sources;
 pub mod status;
 pub mod story;
 pub mod work;

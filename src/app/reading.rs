@@ -71,6 +71,8 @@ struct Cells {
 /// How the reading ended.
 pub(super) struct Read {
     pub digest: String,
+    /// What is to be said of the source as a whole.
+    pub notices: Vec<Problem>,
     pub next_person: i64,
 }
 
@@ -114,7 +116,7 @@ pub(super) fn read_list(
         }
     }
     to.blocking_send(batch).map_err(|_| ReadingError::Abandoned)?;
-    Ok(Read { digest: reader.digest().unwrap_or_default(), next_person })
+    Ok(Read { digest: reader.digest().unwrap_or_default(), notices: reader.notices().to_vec(), next_person })
 }
 
 fn sealed(keys: &CampaignKeys, no: i64, row: u64, person: &Person) -> Result<NewPerson, VaultError> {

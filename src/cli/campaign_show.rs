@@ -123,13 +123,14 @@ impl Shown {
 
 fn source_line(source: &SourceRow) -> String {
     let delimiter = match source.delimiter.as_str() {
-        "\t" => "tab",
-        other => other,
+        "" => String::new(),
+        "\t" => ", delimiter tab".to_owned(),
+        other => format!(", delimiter {other}"),
     };
     let incomplete = if source.complete { "" } else { "; not completely in" };
     let s = &source.sums;
     format!(
-        "source {} ({}, delimiter {delimiter}): rows {} = persons {} + merged {} + rejected {}{incomplete}",
+        "source {} ({}{delimiter}): rows {} = persons {} + merged {} + rejected {}{incomplete}",
         source.name, source.encoding, s.rows, s.persons, s.merged, s.rejected
     )
 }

@@ -2,14 +2,15 @@
 
 use super::failure::Failure;
 use super::output::Printer;
-use crate::app::App;
+use crate::app::{App, AppError};
 use crate::config::{self, Config};
 use crate::incident_file;
 use crate::model::incident::Incident;
 use crate::model::time::Micros;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The surroundings of one command.
 #[derive(Clone, Debug)]
@@ -44,8 +45,27 @@ impl Context {
     /// The installation that the configuration names, opened.
     pub async fn app(&self) -> Result<App, Failure> {
         let app = App::open(self.config()?).await?;
+        Ok(self.keep(app))
+    }
+
+    /// As [`Context::app`], for a service: a database server that is not there yet is waited for.
+    pub async fn app_of_service(&self) -> Result<App, Failure> {
+        let mut pause = Duration::from_millis(500);
+        loop {
+            match App::open(self.config()?).await {
+                Err(AppError::Store(error @ StoreError::Unreachable { .. })) => {
+                    tracing::error!(%error, "waiting for the database");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(15));
+                }
+                opened => return Ok(self.keep(opened?)),
+            }
+        }
+    }
+
+    fn keep(&self, app: App) -> App {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(app.store.clone());
-        Ok(app)
+        app
     }
 
     /// The name that the record keeps of whoever gave the command: the given one, else the user of this machine.

@@ -63,10 +63,11 @@ impl ListReport {
 
     pub(super) fn print(&self, printer: &Printer) -> Result<(), Failure> {
         for source in &self.sources {
-            printer.line(format_args!(
-                "{}: {} rows, {}, delimiter {:?}",
-                source.name, source.sums.rows, source.encoding, source.delimiter
-            ))?;
+            let delimiter = match source.delimiter.as_str() {
+                "" => String::new(),
+                sign => format!(", delimiter {sign:?}"),
+            };
+            printer.line(format_args!("{}: {} rows, {}{delimiter}", source.name, source.sums.rows, source.encoding))?;
         }
         let t = &self.total;
         printer.line(format_args!(
@@ -81,7 +82,8 @@ impl ListReport {
         printer.line(format_args!("by country: {}", counts(&named(&self.sums.by_country))))?;
         for problem in self.problems.iter().take(20) {
             let text = |key: &str| problem[key].as_str().unwrap_or("").to_owned();
-            printer.line(format_args!("row {}: {}: {}", problem["row"], text("code"), text("message")))?;
+            let place = problem["row"].as_u64().map_or("the list".to_owned(), |row| format!("row {row}"));
+            printer.line(format_args!("{place}: {}: {}", text("code"), text("message")))?;
         }
         if self.problems.len() > 20 {
             printer.line("… more with --json, all of the rejected ones in --rejects FILE.csv")?;

@@ -41,7 +41,10 @@ pub(super) async fn at_work(context: &Context, listen: Option<SocketAddr>, until
         }
         None => None,
     };
-    let app = context.app().await?;
+    let app = match until {
+        Until::Stopped => context.app_of_service().await?,
+        Until::NothingDue | Until::Settled(_) => context.app().await?,
+    };
     let lock = app.lock_for_worker()?;
     health.opened(app.clone());
     context.printer.note(format_args!("worker: sending for {}", app.store.shown()));

@@ -8,6 +8,8 @@ use super::live::Live;
 use super::share::{Offer, deal};
 use super::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
+use crate::model::incident::OnUnknown;
+use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::outcome::Class;
 use crate::model::time::{Micros, SECOND};
 use crate::store::claim::Due;
@@ -95,7 +97,7 @@ impl Route {
             return self.plan.concurrency;
         }
         match self.plan.channel {
-            Channel::Email => (self.plan.concurrency * 16).clamp(16, 1024),
+            Channel::Email => (self.plan.concurrency * 8).clamp(16, 512),
             Channel::Sms | Channel::Phone => self.plan.concurrency * 2,
         }
     }
@@ -113,6 +115,14 @@ impl Route {
         match self.breaker.leave(now) {
             Leave::Rest { until } => until <= now + rest,
             Leave::Free | Leave::Probe => self.usable(now),
+        }
+    }
+
+    /// When to ask again whether it has room.
+    fn again_at(&self, now: Micros) -> Micros {
+        match self.breaker.leave(now) {
+            Leave::Rest { until } => until,
+            Leave::Free | Leave::Probe => now + SECOND / 10,
         }
     }
 
@@ -173,14 +183,14 @@ pub(super) async fn claim<C: Carrier>(
     if total == 0 {
         return Ok(claimed);
     }
-    let mut due = tx.due(live.no, channel, moment.now, total).await?;
-    let dealt = deal(due.len(), &offers, weighted_usable);
-    for ((i, wanted), schedule) in of_channel.into_iter().zip(dealt).zip(schedules) {
-        if wanted == 0 {
+    let due = tx.due(live.no, channel, moment.now, total).await?;
+    let (shares, put_off) = shares(due, routes, &of_channel, offers, weighted_usable, live, moment.now);
+    tx.postpone(live.no, &put_off).await?;
+    claimed.postponed |= !put_off.is_empty();
+    for ((i, share), schedule) in of_channel.into_iter().zip(shares).zip(schedules) {
+        if share.is_empty() {
             continue;
         }
-        let rest = due.split_off(wanted.min(due.len()));
-        let share = std::mem::replace(&mut due, rest);
         let (taken, postponed) =
             claim_for_route(tx, carrier, &mut routes[i], live, share, (schedule, heart.worker), moment).await?;
         claimed.postponed |= postponed;
@@ -201,6 +211,44 @@ pub(super) async fn claim<C: Carrier>(
         }));
     }
     Ok(claimed)
+}
+
+/// What each route gets, and what must wait for its own one. A notice in doubt that must not go out twice goes back to
+/// the route that tried it: only there it is known again by its key.
+fn shares(
+    due: Vec<Due>,
+    routes: &[Route],
+    of_channel: &[usize],
+    mut offers: Vec<Offer>,
+    weighted_usable: bool,
+    live: &Live,
+    now: Micros,
+) -> (Vec<Vec<Due>>, Vec<(NoticeId, Micros)>) {
+    let mut shares: Vec<Vec<Due>> = of_channel.iter().map(|_| Vec::new()).collect();
+    let (mut anywhere, mut put_off) = (Vec::with_capacity(due.len()), Vec::new());
+    for notice in due {
+        let own = of_channel.iter().position(|i| {
+            let plan = &routes[*i].plan;
+            notice.state == NoticeState::Unknown
+                && plan.name == notice.route
+                && live.plan.on_unknown(plan.channel) == OnUnknown::Hold
+        });
+        match own {
+            None => anywhere.push(notice),
+            Some(at) if shares[at].len() < offers[at].free => shares[at].push(notice),
+            Some(at) => put_off.push((notice.notice, routes[of_channel[at]].again_at(now))),
+        }
+    }
+    for (share, offer) in shares.iter().zip(&mut offers) {
+        offer.free -= share.len();
+        offer.given += share.len() as u64;
+    }
+    let dealt = deal(anywhere.len(), &offers, weighted_usable);
+    for (share, wanted) in shares.iter_mut().zip(dealt) {
+        let rest = anywhere.split_off(wanted.min(anywhere.len()));
+        share.append(&mut std::mem::replace(&mut anywhere, rest));
+    }
+    (shares, put_off)
 }
 
 /// The route's schedule, where it has limits, and how many of the `free` places it leaves within the horizon.

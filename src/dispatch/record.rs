@@ -78,8 +78,7 @@ fn without_carrier(
         first_due: orphan.first_due,
         idempotent: route.is_some_and(|r| r.idempotent),
         reports_delivery: route.is_some_and(|r| r.reports_delivery),
-        // It is in doubt from now on, whatever it was.
-        in_doubt: false,
+        in_doubt: orphan.in_doubt,
         jitter: 0.0,
     };
     let mut decision = decide(plan, &facts, &outcome, now);

@@ -1,16 +1,18 @@
 //! The `[[source]]` tables: where the customer list comes from.
 
-use crate::model::incident::FileSource;
+use crate::model::incident::{Connection, FileSource, QuerySource, Source};
 use crate::toml_file::{Located, Table, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The fields of a row that a heading can be mapped to.
 const FIELDS: [&str; 10] =
     ["ref", "name", "email", "phone", "locale", "country", "region", "birth_date", "data_types", "role"];
-const HOW: &str = "name the customer list, as [[source]] with file = \"customers.csv\"";
+const HOW: &str = "name the customer list, as [[source]] with file = \"customers.csv\", or with database and query";
+/// The databases that can be asked, by the beginning of the connection string.
+const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
 
-pub(super) fn sources(folder: &Path, root: &mut Table<'_>) -> Vec<FileSource> {
+pub(super) fn sources(folder: &Path, root: &mut Table<'_>) -> Vec<Source> {
     let Some(value) = root.required("source", HOW) else { return Vec::new() };
     let place = value.place.clone();
     let list = value.list().unwrap_or_default();
@@ -20,34 +22,75 @@ pub(super) fn sources(folder: &Path, root: &mut Table<'_>) -> Vec<FileSource> {
     list.into_iter().filter_map(Value::table).filter_map(|table| source(folder, table)).collect()
 }
 
-fn source(folder: &Path, mut table: Table<'_>) -> Option<FileSource> {
-    let from_database = [table.value("database"), table.value("query")];
-    if let Some(value) = from_database.into_iter().flatten().next() {
-        value.place.problem("later-version", "reads from a database, which comes with a later version; export to CSV");
-        table.value("file");
-    } else if table.value("file").is_none() {
+fn source(folder: &Path, mut table: Table<'_>) -> Option<Source> {
+    let columns = columns(table.table("columns"));
+    let file = table.value("file");
+    let queried = [table.value("database"), table.value("query")];
+    if file.is_none() && queried.iter().any(Option::is_some) {
+        return query_source(folder, table, columns).map(Source::Query);
+    }
+    if let Some(value) = queried.into_iter().flatten().next() {
+        value.place.problem("two-sources", "stands beside `file`; a [[source]] is a file or a query, so make it two");
+    }
+    if file.is_none() {
         table.missing("file", HOW);
     }
-    let path = table.value("file").and_then(Value::text).and_then(list_file);
-    if let Some(value) = table.value("sheet") {
-        value.place.problem("later-version", "chooses a sheet of a workbook, which comes with a later version");
-    }
+    let path = file.and_then(Value::text).and_then(list_file);
+    let sheet = table.value("sheet").and_then(Value::text).and_then(|text| filled("bad-sheet", text));
     let encoding = table.value("encoding").and_then(Value::text).and_then(encoding);
     let delimiter = table.value("delimiter").and_then(Value::text).and_then(delimiter);
-    let columns = columns(table.table("columns"));
-    Some(FileSource { path: folder.join(path?), encoding, delimiter, columns })
+    Some(Source::File(FileSource { path: folder.join(path?), encoding, delimiter, sheet, columns }))
+}
+
+fn query_source(folder: &Path, mut table: Table<'_>, columns: BTreeMap<String, String>) -> Option<QuerySource> {
+    let how = "write database = \"env:NAME\" or \"file:PATH\" for where the connection string stands";
+    let database = table.required("database", how).and_then(Value::text);
+    let database = database.and_then(|text| text.parse("bad-database", |text| connection(folder, text)));
+    let how = "write the SELECT that returns the customers, as query = \"\"\"…\"\"\"";
+    let query = table.required("query", how).and_then(Value::text).and_then(|text| filled("bad-query", text));
+    Some(QuerySource { database: database?, query: query?, columns })
+}
+
+/// A reference, or a connection string without a password. What is wrong is said without what was written.
+fn connection(folder: &Path, text: &str) -> Result<Connection, String> {
+    if let Some(name) = text.strip_prefix("env:") {
+        return Ok(Connection::Env(name.to_owned()));
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        return Ok(Connection::File(folder.join(path)));
+    }
+    let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| SCHEMES.contains(scheme)) else {
+        return Err(format!(
+            "must be env:NAME, file:PATH or a connection string that begins with {}",
+            SCHEMES.map(|s| format!("{s}:")).join(", ")
+        ));
+    };
+    if scheme == "sqlite" {
+        let (path, options) = rest.split_once('?').map_or((rest, ""), |(path, options)| (path, options));
+        let path: PathBuf = folder.join(path.strip_prefix("//").unwrap_or(path));
+        let options = if options.is_empty() { String::new() } else { format!("?{options}") };
+        return Ok(Connection::Written(format!("sqlite://{}{options}", path.display())));
+    }
+    // The last `@`: a password may hold one, and may hold a slash, which is a mistake that must not be printed.
+    let has_password = rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    if has_password || rest.to_lowercase().contains("password") {
+        return Err("holds a password, and this file is kept with the campaign; put the connection string into an \
+                    environment variable (env:NAME) or a file that only you can read (file:PATH)"
+            .to_owned());
+    }
+    Ok(Connection::Written(text.to_owned()))
+}
+
+fn filled(code: &'static str, text: Located<'_, &str>) -> Option<String> {
+    text.parse(code, |text| if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) })
 }
 
 fn list_file(text: Located<'_, &str>) -> Option<String> {
     let extension = Path::new(text.value).extension().map(|e| e.to_string_lossy().to_lowercase());
-    let code = match extension.as_deref() {
-        Some("xlsx" | "xls" | "xlsm" | "ods") => "later-version",
-        _ => "bad-path",
-    };
-    text.parse(code, |path| match (path, code) {
+    text.parse("bad-path", |path| match (path, extension.as_deref()) {
         ("", _) => Err("is empty; name the customer list".to_owned()),
-        (_, "later-version") => {
-            Err("is a workbook, which comes with a later version; save the sheet as CSV UTF-8".to_owned())
+        (_, Some("xls" | "xlsb" | "numbers")) => {
+            Err("is a kind of workbook that is not read; save it as XLSX, or the sheet as CSV UTF-8".to_owned())
         }
         (path, _) => Ok(path.to_owned()),
     })

@@ -4,8 +4,8 @@ use super::error::OpenError;
 use super::headings::{Field, REJECT_COLUMNS, field_of, folded};
 use crate::model::channel::ContactKind;
 use crate::model::contact::{parse_email, parse_phone};
-use crate::model::incident::FileSource;
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 /// The plan by which every row is read.
 #[derive(Clone, Debug, Default)]
@@ -45,10 +45,11 @@ pub(super) fn is_rejects_heading<T: AsRef<str>>(headings: &[T]) -> bool {
     REJECT_COLUMNS.iter().all(|name| headings.iter().any(|h| h.as_ref().trim() == *name))
 }
 
-/// Makes the plan, or says what the operator has to do.
-pub(super) fn plan(headings: &[String], source: &FileSource) -> Result<Columns, OpenError> {
-    refuse_data(headings, source)?;
-    let mapped = mapping(headings, source)?;
+/// Makes the plan, or says what the operator has to do. `list` is the name of the source in messages, `given` the
+/// mapping of the incident file.
+pub(super) fn plan(headings: &[String], list: &Path, given: &BTreeMap<String, String>) -> Result<Columns, OpenError> {
+    refuse_data(headings, list)?;
+    let mapped = mapping(headings, list, given)?;
     let is_reject_column = |heading: &String| REJECT_COLUMNS.contains(&heading.trim());
     let mut columns = Columns {
         heading_cells: headings.len(),
@@ -70,7 +71,7 @@ pub(super) fn plan(headings: &[String], source: &FileSource) -> Result<Columns, 
     columns.prefer_whole_name(&mapped, &mut taken);
     columns.extra = extra_names(headings, columns.own.iter().copied().filter(|at| !taken.contains(at)));
     if columns.contacts.is_empty() {
-        return Err(OpenError::NoContactColumn { path: source.path.clone(), headings: shown(headings, &columns) });
+        return Err(OpenError::NoContactColumn { path: list.to_owned(), headings: shown(headings, &columns) });
     }
     Ok(columns)
 }
@@ -122,11 +123,15 @@ fn shown(headings: &[String], columns: &Columns) -> String {
 }
 
 /// The mapping of the incident file as field and column.
-fn mapping(headings: &[String], source: &FileSource) -> Result<Vec<(Field, usize)>, OpenError> {
+fn mapping(
+    headings: &[String],
+    list: &Path,
+    given: &BTreeMap<String, String>,
+) -> Result<Vec<(Field, usize)>, OpenError> {
     let mut mapped: Vec<(Field, usize)> = Vec::new();
     let mut keys: Vec<&str> = Vec::new();
-    for (key, heading) in &source.columns {
-        let path = source.path.clone();
+    for (key, heading) in given {
+        let path = list.to_owned();
         let Some(field) = Field::parse(key) else {
             let nearest = nearest(key, Field::ALL.into_iter().map(Field::as_str)).unwrap_or("email");
             return Err(OpenError::UnknownField { path, field: key.clone(), nearest });
@@ -160,13 +165,13 @@ fn is_near(name: &str, wanted: &str) -> bool {
 }
 
 /// A first row that holds an address is no heading row, and the person in it would be lost.
-fn refuse_data(headings: &[String], source: &FileSource) -> Result<(), OpenError> {
+fn refuse_data(headings: &[String], list: &Path) -> Result<(), OpenError> {
     let is_address = |cell: &String| {
         let digits = cell.len() >= 10 && cell.bytes().all(|b| b.is_ascii_digit());
         parse_email(cell).is_ok() || parse_phone(cell, "").is_ok() || digits
     };
     match headings.iter().position(is_address) {
-        Some(at) => Err(OpenError::NoHeading { path: source.path.clone(), column: at + 1 }),
+        Some(at) => Err(OpenError::NoHeading { path: list.to_owned(), column: at + 1 }),
         None => Ok(()),
     }
 }
@@ -198,7 +203,7 @@ mod tests {
     fn planned(headings: &[&str], columns: &[(&str, &str)]) -> Result<Columns, OpenError> {
         let columns = columns.iter().map(|(f, h)| ((*f).to_owned(), (*h).to_owned())).collect();
         let headings: Vec<String> = headings.iter().map(|h| (*h).to_owned()).collect();
-        plan(&headings, &FileSource { path: "list.csv".into(), columns, ..FileSource::default() })
+        plan(&headings, Path::new("list.csv"), &columns)
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Why a list cannot be read at all. What is wrong with one row is a [`crate::model::problem::Problem`] instead.
 
+use super::database::DatabaseProblem;
+use super::workbook::WorkbookProblem;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -15,8 +17,14 @@ pub enum OpenError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{path}: the file is empty; export the list again")]
     Empty { path: PathBuf },
-    #[error("{path}: this is a workbook, and XLSX is not read yet: save the sheet as CSV (UTF-8) and name that file")]
-    Workbook { path: PathBuf },
+    #[error("{path}: {problem}")]
+    Workbook { path: PathBuf, problem: WorkbookProblem },
+    #[error("{path}: `{key}` is for text files, and this is a workbook; leave it out")]
+    NotForWorkbooks { path: PathBuf, key: &'static str },
+    #[error("{path}: `sheet` is for workbooks, and this is a text file; leave it out")]
+    NoSheets { path: PathBuf },
+    #[error("{path}: {problem}")]
+    Database { path: PathBuf, problem: DatabaseProblem },
     #[error("{path}: `encoding = \"{name}\"` is not known; did you mean \"{nearest}\"? Leave it out to have it found")]
     UnknownEncoding { path: PathBuf, name: String, nearest: String },
     #[error(
@@ -43,11 +51,12 @@ pub enum OpenError {
     MappedTwice { path: PathBuf, first: String, second: String, heading: String },
 }
 
-/// The file failed under the reader. The rows before it were sound, but the list is not whole: take nothing of it.
+/// The source failed under the reader. The rows before it were sound, but the list is not whole: take nothing of it.
 #[derive(Debug, Error)]
-#[error("{path}: reading failed after row {row}; the list is not whole: look at the disk and start again")]
+#[error("{path}: reading failed after row {row}; the list is not whole, and nothing of it was taken: {advice}")]
 pub struct ReadError {
     pub path: PathBuf,
     pub row: u64,
+    pub advice: &'static str,
     pub source: io::Error,
 }

@@ -1,15 +1,18 @@
-//! From the bytes of a customer list to persons and rejected rows, as a stream.
+//! From a customer list to persons and rejected rows, as a stream.
 //!
 //! Every record below the heading is a [`Row`] with a verdict: a person, or rejected with the reason; nothing is passed
 //! over but blank lines. Memory does not grow with the file: one record is held at a time, and a record is bounded.
 //! Rows of the same person are deliberately not merged here: the store does that, because it knows them all.
 //!
 //! ```text
-//! file ─▶ decode (digest, UTF-8) ─▶ records (cells) ─▶ person (fields, addresses) ─▶ verdict
-//!   └─▶ detect (encoding) ─▶ delimiter ─▶ headings ─▶ columns (the plan)
+//! text file ─▶ decode (digest, UTF-8) ─▶ records ─┬─▶ person (fields, addresses) ─▶ verdict
+//!   └─▶ detect (encoding) ─▶ delimiter            │
+//! workbook, database ─▶ table (a thread) ─────────┤
+//!                                                 └─▶ headings ─▶ columns (the plan)
 //! ```
 
 mod columns;
+mod database;
 mod decode;
 mod delimiter;
 mod detect;
@@ -19,15 +22,19 @@ mod locale;
 mod person;
 mod records;
 mod rejects;
+mod table;
 #[cfg(test)]
 mod tests;
 mod words;
+mod workbook;
 
+pub use database::{DatabaseProblem, query_digest};
 pub use error::{OpenError, ReadError};
 pub use headings::Field;
 pub use rejects::{RejectsError, RejectsWriter};
+pub use workbook::WorkbookProblem;
 
-use crate::model::incident::FileSource;
+use crate::model::incident::{FileSource, QuerySource};
 use crate::model::person::Person;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
@@ -36,17 +43,23 @@ use decode::DecodedStream;
 use fs_err::File;
 use person::{Spellings, Understood};
 use records::{LONGEST_CELL, Record, RecordReader};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::io::Seek;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use table::{Ending, Fault, Opened, TableReader};
 
 /// How the file was understood, to be shown to the operator before anything is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListFacts {
-    /// The name of the encoding, by the WHATWG list.
+    /// The name of the encoding, by the WHATWG list; for a workbook or a database, its kind.
     pub encoding: &'static str,
     /// Whether it was given in the incident file, and not found.
     pub encoding_given: bool,
-    pub delimiter: char,
+    /// `None` where there are no delimiters.
+    pub delimiter: Option<char>,
+    /// The sheet that was read, of a workbook.
+    pub sheet: Option<String>,
     /// The source's headings as written, without the columns that a rejects file adds.
     pub headings: Vec<String>,
     /// For each of the headings, the field it was understood as; `None`: a merge field under its heading.
@@ -76,10 +89,17 @@ pub enum Verdict {
     Rejected(Problem, Vec<Problem>),
 }
 
+/// Where the records come from.
+#[expect(clippy::large_enum_variant, reason = "there is one of it a list")]
+enum Records {
+    Text(RecordReader<DecodedStream<File>>),
+    Table(TableReader),
+}
+
 /// Reads a list row by row. Blocking.
 pub struct ListReader {
     path: PathBuf,
-    records: RecordReader<DecodedStream<File>>,
+    records: Records,
     record: Record,
     columns: Columns,
     facts: ListFacts,
@@ -98,7 +118,16 @@ impl ListReader {
         let unreadable = |source| OpenError::Unreadable { path: path(), source };
         let mut file = open_regular(source)?;
         let sample = detect::sample(&mut file).map_err(unreadable)?;
-        refuse_other_kinds(&sample.head, source)?;
+        if sample.head.is_empty() {
+            return Err(OpenError::Empty { path: path() });
+        }
+        if workbook::is_one(&sample.head) {
+            let (opened, reader) = workbook::open(file, source)?;
+            return ListReader::of_table(&source.path, &source.columns, opened, reader);
+        }
+        if source.sheet.is_some() {
+            return Err(OpenError::NoSheets { path: path() });
+        }
         let found = match &source.encoding {
             Some(name) => detect::named(name, &sample.head).map_err(|nearest| OpenError::UnknownEncoding {
                 path: path(),
@@ -120,27 +149,51 @@ impl ListReader {
         }
         let headings = heading_cells(&record)
             .ok_or_else(|| OpenError::HeadingUnreadable { path: path(), encoding: found.encoding.name() })?;
-        let columns = columns::plan(&headings, source)?;
+        let columns = columns::plan(&headings, &source.path, &source.columns)?;
         let facts = ListFacts {
             encoding: found.encoding.name(),
             encoding_given: source.encoding.is_some(),
-            delimiter: char::from(layout.delimiter),
-            headings: columns.own.iter().map(|at| headings[*at].clone()).collect(),
-            fields: columns.own.iter().map(|at| columns.field_at(*at)).collect(),
-            is_rejects_file: columns.is_rejects_file,
+            delimiter: Some(char::from(layout.delimiter)),
+            ..facts_of(&headings, &columns)
         };
-        let spellings = Spellings::default();
-        Ok(ListReader {
-            path: path(),
+        Ok(ListReader::new(&source.path, Records::Text(records), columns, facts))
+    }
+
+    /// Asks the database what the query would return; it is run when the first row is read.
+    pub fn open_query(source: &QuerySource, connection: &SecretString) -> Result<ListReader, OpenError> {
+        let (list, opened, reader) = database::open(&source.query, connection)?;
+        ListReader::of_table(&list, &source.columns, opened, reader)
+    }
+
+    fn of_table(
+        list: &Path,
+        given: &BTreeMap<String, String>,
+        opened: Opened,
+        reader: TableReader,
+    ) -> Result<ListReader, OpenError> {
+        let escaped = columns::is_rejects_heading(&opened.headings);
+        let plain = |heading: &String| match escaped {
+            true => rejects::without_escape(heading.trim()).to_owned(),
+            false => heading.trim().to_owned(),
+        };
+        let headings: Vec<String> = opened.headings.iter().map(plain).collect();
+        let columns = columns::plan(&headings, list, given)?;
+        let facts = ListFacts { encoding: opened.kind, sheet: opened.sheet, ..facts_of(&headings, &columns) };
+        Ok(ListReader::new(list, Records::Table(reader), columns, facts))
+    }
+
+    fn new(list: &Path, records: Records, columns: Columns, facts: ListFacts) -> ListReader {
+        ListReader {
+            path: list.to_owned(),
             records,
-            record,
+            record: Record::default(),
             columns,
             facts,
-            spellings,
+            spellings: Spellings::default(),
             rows: 0,
             ended: false,
             failed: false,
-        })
+        }
     }
 
     pub fn facts(&self) -> &ListFacts {
@@ -152,7 +205,11 @@ impl ListReader {
         if self.ended || self.failed {
             return Ok(None);
         }
-        match self.records.read(&mut self.record) {
+        let read = match &mut self.records {
+            Records::Text(records) => records.read(&mut self.record),
+            Records::Table(reader) => reader.read(&mut self.record, self.columns.heading_cells),
+        };
+        match read {
             Ok(true) => {}
             Ok(false) => {
                 self.ended = true;
@@ -160,7 +217,11 @@ impl ListReader {
             }
             Err(source) => {
                 self.failed = true;
-                return Err(ReadError { path: self.path.clone(), row: self.rows, source });
+                let advice = match &self.records {
+                    Records::Text(_) => "look at the disk and start again",
+                    Records::Table(_) => "see the reason, and run the same command again",
+                };
+                return Err(ReadError { path: self.path.clone(), row: self.rows, advice, source });
             }
         }
         self.rows += 1;
@@ -183,9 +244,21 @@ impl ListReader {
         self.columns.own.iter().copied().chain(beyond).map_while(text).collect()
     }
 
-    /// Hexadecimal SHA-256 of the file's bytes; only once the last row was read, never of a part.
+    /// Hexadecimal SHA-256 of the file's bytes, or of all that the query returned; only once the last row was read,
+    /// never of a part.
     pub fn digest(&self) -> Option<String> {
-        self.ended.then(|| self.records.source().digest())
+        match &self.records {
+            Records::Text(records) => self.ended.then(|| records.source().digest()),
+            Records::Table(reader) => reader.ending().map(|ending| ending.digest.clone()),
+        }
+    }
+
+    /// What the operator has to know of the list as a whole, such as hidden rows; once the last row was read.
+    pub fn notices(&self) -> &[Problem] {
+        match &self.records {
+            Records::Text(_) => &[],
+            Records::Table(reader) => reader.ending().map_or(&[], |ending: &Ending| ending.notices.as_slice()),
+        }
     }
 
     /// How many rows were read so far.
@@ -207,7 +280,17 @@ impl ListReader {
         };
         let heading = self.columns.heading_cells;
         if (heading..text.len()).any(|at| !text.cell(at).trim().is_empty()) {
-            return rejected(ragged(&self.record, heading));
+            return rejected(match &self.records {
+                Records::Text(_) => ragged(&self.record, heading),
+                Records::Table(_) => beyond_headings(&self.record, heading),
+            });
+        }
+        let faults = match &mut self.records {
+            Records::Text(_) => Vec::new(),
+            Records::Table(reader) => reader.faults(),
+        };
+        if let Some(fault) = faults.iter().find(|f| f.lost && self.columns.of(Field::Reference) == Some(f.column)) {
+            return rejected(faulty(fault, &self.columns));
         }
         let Understood { person, mut problems, misfit } = person::understand(text, &self.columns, &mut self.spellings);
         if text.len() < heading {
@@ -218,6 +301,7 @@ impl ListReader {
             let message = "the row ends early; what it has fits its columns, and the rest was taken as empty";
             problems.push(Problem::new("short-row", "", message));
         }
+        problems.extend(faults.iter().map(|fault| faulty(fault, &self.columns)));
         for problem in &mut problems {
             problem.row = Some(row);
         }
@@ -254,15 +338,16 @@ fn open_regular(source: &FileSource) -> Result<File, OpenError> {
     File::open(&source.path).map_err(failed)
 }
 
-/// An empty file, and the workbooks of Excel and LibreOffice (ZIP) and of old Excel (OLE).
-fn refuse_other_kinds(head: &[u8], source: &FileSource) -> Result<(), OpenError> {
-    if head.is_empty() {
-        return Err(OpenError::Empty { path: source.path.clone() });
+fn facts_of(headings: &[String], columns: &Columns) -> ListFacts {
+    ListFacts {
+        encoding: "",
+        encoding_given: false,
+        delimiter: None,
+        sheet: None,
+        headings: columns.own.iter().map(|at| headings[*at].clone()).collect(),
+        fields: columns.own.iter().map(|at| columns.field_at(*at)).collect(),
+        is_rejects_file: columns.is_rejects_file,
     }
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\xd0\xcf\x11\xe0") {
-        return Err(OpenError::Workbook { path: source.path.clone() });
-    }
-    Ok(())
 }
 
 fn given_delimiter(source: &FileSource) -> Result<Option<u8>, OpenError> {
@@ -334,4 +419,20 @@ fn ragged(record: &Record, heading: usize) -> Problem {
          inside a cell, put each cell under its heading and feed the row back"
     );
     Problem::new("ragged-row", "", message)
+}
+
+fn beyond_headings(record: &Record, heading: usize) -> Problem {
+    let message = format!(
+        "sheet row {} has a value right of the last heading, which is in column {heading}; give that column a heading, or \
+         clear the cell",
+        record.first_line
+    );
+    Problem::new("ragged-row", "", message)
+}
+
+/// A fault of a cell as a problem of its row.
+fn faulty(fault: &Fault, columns: &Columns) -> Problem {
+    let column = || format!("column {}", fault.column + 1);
+    let field = columns.field_at(fault.column).map_or_else(column, |field| field.as_str().to_owned());
+    Problem::new(fault.code, field, fault.message.clone())
 }

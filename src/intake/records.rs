@@ -37,6 +37,31 @@ impl Record {
         self.quote_left_open = false;
     }
 
+    /// Takes cells that are text already, as one record that stands on `line`; at least `least` of them, empty ones
+    /// behind the last.
+    pub(super) fn take_cells<'c>(&mut self, line: u64, cells: impl Iterator<Item = &'c str>, least: usize) {
+        self.clear(line);
+        for cell in cells {
+            if cell.len() > LONGEST_CELL
+                || self.bytes.len() + cell.len() > LONGEST_RECORD
+                || self.ends.len() >= MOST_CELLS
+            {
+                // One byte and more than is allowed, so that it is still too long when the rejects file is fed back.
+                self.cut_cell.get_or_insert(self.ends.len());
+            }
+            if self.ends.len() >= MOST_CELLS {
+                return;
+            }
+            let room = (LONGEST_RECORD + LONGEST_CELL).saturating_sub(self.bytes.len());
+            let kept = cell.floor_char_boundary(room.min(LONGEST_CELL + 4));
+            self.bytes.extend_from_slice(&cell.as_bytes()[..kept]);
+            self.ends.push(self.bytes.len());
+        }
+        while self.ends.len() < least {
+            self.ends.push(self.bytes.len());
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }

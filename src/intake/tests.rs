@@ -53,7 +53,7 @@ fn addresses(person: &Person) -> Vec<&str> {
 #[test]
 fn a_german_list_with_two_addresses_of_a_kind_and_excels_separator_line() {
     let (facts, rows) = rows(&fixture("clients-de.csv"));
-    assert_eq!((facts.encoding, facts.delimiter, facts.headings.len()), ("UTF-8", ';', 13));
+    assert_eq!((facts.encoding, facts.delimiter, facts.headings.len()), ("UTF-8", Some(';'), 13));
     assert_eq!(facts.fields[3..7], [Some(Field::Email), Some(Field::Email), Some(Field::Phone), Some(Field::Phone)]);
     let found = persons(&rows);
     assert_eq!(found.len(), 3);
@@ -71,7 +71,7 @@ fn a_german_list_with_two_addresses_of_a_kind_and_excels_separator_line() {
 fn a_japanese_list_puts_the_family_name_first_and_takes_the_country_from_the_column_or_the_tag() {
     let mut source = fixture("kyaku-ja.tsv");
     let (facts, all) = rows(&source);
-    assert_eq!((facts.encoding, facts.delimiter), ("UTF-8", '\t'));
+    assert_eq!((facts.encoding, facts.delimiter), ("UTF-8", Some('\t')));
     let found = persons(&all);
     assert_eq!(found.len(), 1, "a national number needs a country");
     assert_eq!((found[0].name.reveal(), found[0].locale.as_str(), found[0].role), ("山本さゆり", "ja", Role::OneSelf));
@@ -169,7 +169,10 @@ fn a_list_that_cannot_be_read_says_what_to_do() {
     for (message, want) in [
         (opened(b"", as_is), "the file is empty"),
         (opened(b"\xef\xbb\xbf\r\n\r\n", as_is), "the file is empty"),
-        (opened(b"PK\x03\x04....", as_is), "save the sheet as CSV"),
+        (opened(b"PK\x03\x04....", as_is), "the workbook is damaged"),
+        (opened(b"\xd0\xcf\x11\xe0....", as_is), "save it as XLSX"),
+        (opened(b"PK\x03\x04....", |s| s.delimiter = Some(';')), "`delimiter` is for text files"),
+        (opened(b"email\n", |s| s.sheet = Some("A".into())), "`sheet` is for workbooks"),
         (opened(b"a,b\n1,2\n", as_is), "no column holds"),
         (opened(b"Jane,jane@example.org\n", as_is), "no heading row"),
         (opened(b"email,\"open\n1,2\n", as_is), "heading row cannot be read"),

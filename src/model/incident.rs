@@ -26,7 +26,7 @@ pub struct Incident {
     /// Texts by language tag as written in the file.
     pub texts: BTreeMap<String, IncidentText>,
     pub campaign: CampaignPlan,
-    pub sources: Vec<FileSource>,
+    pub sources: Vec<Source>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +89,13 @@ impl CampaignPlan {
     }
 }
 
+/// Where a customer list comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    File(FileSource),
+    Query(QuerySource),
+}
+
 /// A customer list in a file.
 #[derive(Clone, Debug, Default)]
 pub struct FileSource {
@@ -96,6 +103,27 @@ pub struct FileSource {
     pub path: PathBuf,
     pub encoding: Option<String>,
     pub delimiter: Option<char>,
+    /// The sheet to read, where the file is a workbook.
+    pub sheet: Option<String>,
     /// Field (`ref`, `email`, ...) to heading, for headings that are not recognised by themselves.
     pub columns: BTreeMap<String, String>,
+}
+
+/// A customer list as what a query of the customer's own database returns.
+#[derive(Clone, Debug)]
+pub struct QuerySource {
+    pub database: Connection,
+    pub query: String,
+    /// As in a file; the names of the result's columns are the headings.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Where the connection string of a database stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    Env(String),
+    /// Absolute, or resolved against the incident file's directory.
+    File(PathBuf),
+    /// In the incident file itself, and so without a password.
+    Written(String),
 }

@@ -21,6 +21,8 @@ pub struct Due {
     /// When it was first tried; before that, when it fell due.
     pub first_due: Micros,
     pub reach: String,
+    /// The route that tried it last; empty before the first try.
+    pub route: String,
     pub sealed: SealedPerson,
 }
 
@@ -37,6 +39,8 @@ pub struct Orphan {
     pub route: String,
     pub reach: String,
     pub worker: i64,
+    /// An attempt before this one may have arrived.
+    pub in_doubt: bool,
 }
 
 const NEXT_DUE: &str = "select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null";
@@ -66,7 +70,8 @@ impl Tx<'_> {
     ) -> Result<Vec<Due>, StoreError> {
         // 4096 = the span of one person's ids, see NoticeId.
         let sql = format!(
-            "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed
+            "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed,
+                    n.route
              from notice n
              join person p on p.campaign = n.campaign and p.no = n.id / 4096
              join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
@@ -188,7 +193,9 @@ impl Tx<'_> {
 
     async fn sending(&mut self, campaign: i64, whose: &str, limit: usize) -> Result<Vec<Orphan>, StoreError> {
         let sql = format!(
-            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach, n.worker
+            "select n.campaign, n.id, n.channel, n.attempts, n.tries, n.refusals, n.first_due, n.route, p.reach, n.worker,
+                    case when exists (select 1 from attempt a where a.campaign = n.campaign and a.notice = n.id
+                                      and a.no = n.attempts - 1 and a.state = 'unknown') then 1 else 0 end
              from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
              where n.state = 'sending' and n.campaign = $1 and {whose} order by n.id limit $2{}",
             self.engine().locking_free("n")
@@ -213,6 +220,7 @@ impl Tx<'_> {
                     route: store.get::<Option<String>>(row, 7)?.unwrap_or_default(),
                     reach: store.get(row, 8)?,
                     worker: store.get(row, 9)?,
+                    in_doubt: store.get::<i64>(row, 10)? == 1,
                 })
             })
             .collect()
@@ -229,6 +237,7 @@ fn due_of(store: &Store, row: &AnyRow) -> Result<Due, StoreError> {
         first_due: store.get(row, 5)?,
         reach: store.get(row, 6)?,
         sealed: SealedPerson { key: store.get(row, 7)?, blob: store.get(row, 8)? },
+        route: store.get::<Option<String>>(row, 9)?.unwrap_or_default(),
     })
 }
 

@@ -41,8 +41,8 @@ pub enum StoreError {
     #[error("another worker runs on {path}: one SQLite file serves one worker at a time; stop that worker first")]
     WorkerRuns { path: String },
     #[error(
-        "the contacts of the list cannot wait in a file beside the database {path}; look at the space left there, then \
-         run the command again: nothing was lost"
+        "the contacts of the list cannot wait in a file (beside SQLite's, else in the folder for temporary files); make \
+         room there, then run the command again: nothing was lost in {path}"
     )]
     Contacts {
         path: String,

@@ -8,7 +8,7 @@ use crate::model::time::Micros;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Tx<'_> {
-    /// Queues again up to `limit` notices after this one that failed with this class (or are held as unknown); which.
+    /// Makes due again up to `limit` notices after this one that failed with this class (or are held as unknown); which.
     /// Whoever was told another way meanwhile is left alone. Of one person's notices only the one that was tried first is
     /// due now; each other waits `apart` longer, unless the one before it fails sooner ([`Tx::record`] sees to that), so
     /// that nobody is told on all channels at once.
@@ -49,7 +49,8 @@ impl Tx<'_> {
         let rows: Vec<serde_json::Value> =
             one_by_one(&found, now, apart).into_iter().map(|(id, due)| serde_json::json!([id, due])).collect();
         sqlx::query(self.engine().by_batch(
-            "update notice set state = 'queued', due_at = cast(j.value ->> 1 as bigint),
+            "update notice set state = case when state = 'unknown' then state else 'queued' end,
+                    due_at = cast(j.value ->> 1 as bigint),
                     first_due = cast(j.value ->> 1 as bigint), tries = 0, reason = null, changed_at = $2
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
@@ -60,9 +61,11 @@ impl Tx<'_> {
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
-        let mut changes: Vec<(String, String, i64)> =
-            found.iter().map(|(_, state, ..)| ("notice".to_owned(), state.clone(), -1)).collect();
-        changes.push(("notice".into(), "queued".into(), found.len() as i64));
+        let mut changes: Vec<(String, String, i64)> = Vec::new();
+        if class != Class::Unknown {
+            changes.push(("notice".into(), "failed".into(), -(found.len() as i64)));
+            changes.push(("notice".into(), "queued".into(), found.len() as i64));
+        }
         let persons: BTreeSet<i64> = found.iter().map(|(id, ..)| NoticeId(*id).person()).collect();
         changes.extend(self.stand(campaign, &persons, "in_flight", &["needs_human", "unreachable"]).await?);
         self.tally(campaign, changes);

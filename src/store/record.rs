@@ -228,7 +228,7 @@ impl Tx<'_> {
              join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                           and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096
-             where n.state = 'queued' and n.due_at is not null order by n.due_at, n.id",
+             where n.state in ('queued', 'unknown') and n.due_at is not null order by n.due_at, n.id",
         ))
         .bind(campaign)
         .bind(json(&failing))

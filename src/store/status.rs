@@ -179,8 +179,9 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let code: String = self.get(row, 2)?;
-                let problem = Problem::new("row", self.get::<String>(row, 1)?, self.get::<String>(row, 3)?)
-                    .at_row(self.get::<i64>(row, 0)? as u64);
+                let mut problem = Problem::new("row", self.get::<String>(row, 1)?, self.get::<String>(row, 3)?);
+                // Row 0 is the source as a whole.
+                problem.row = Some(self.get::<i64>(row, 0)? as u64).filter(|row| *row > 0);
                 Ok((code, problem))
             })
             .collect()

@@ -2,7 +2,7 @@
 
 use forewarn::incident_file;
 use forewarn::model::channel::Channel;
-use forewarn::model::incident::{CampaignKind, Incident, OnUnknown};
+use forewarn::model::incident::{CampaignKind, Connection, FileSource, Incident, OnUnknown, QuerySource, Source};
 use forewarn::model::ladder::When;
 use forewarn::model::problem::Problem;
 use forewarn::model::time::{HOUR, MINUTE, Micros};
@@ -75,11 +75,12 @@ fn the_whole_of_a_file_is_read() {
     assert_eq!(plan.on_unknown(Channel::Sms), OnUnknown::Hold);
     assert_eq!((plan.give_up_after, plan.approvals), (48 * HOUR, 2));
     assert_eq!((plan.retry_first, plan.retry_max), (2 * MINUTE, 30 * MINUTE));
-    assert_eq!(incident.sources[0].path, PathBuf::from("case/customers.csv"));
-    assert_eq!(incident.sources[0].encoding.as_deref(), Some("gb18030"));
-    assert_eq!(incident.sources[0].delimiter, Some(';'));
-    assert_eq!(incident.sources[0].columns["ref"], "Customer No.");
-    assert_eq!(incident.sources[1].path, PathBuf::from("/lists/more.tsv"));
+    let [Source::File(first), Source::File(second)] = &incident.sources[..] else { panic!("two files") };
+    assert_eq!(first.path, PathBuf::from("case/customers.csv"));
+    assert_eq!(first.encoding.as_deref(), Some("gb18030"));
+    assert_eq!(first.delimiter, Some(';'));
+    assert_eq!(first.columns["ref"], "Customer No.");
+    assert_eq!(second.path, PathBuf::from("/lists/more.tsv"));
 }
 
 #[test]
@@ -143,8 +144,14 @@ fn each_mistake_is_named_with_its_place() {
         ("first = \"2m\"", "first = '2h'", "bad-order campaign.retry"),
         ("approvals = 2", "approvals = -1", "out-of-range campaign.approvals"),
         ("give_up_after", "giveup_after", "unknown-key campaign.giveup_after"),
-        ("customers.csv", "customers.XLSX", "later-version source[1].file"),
-        ("file = \"customers.csv\"", "database = 'env:X'\nquery = 'q'", "later-version source[1].database"),
+        ("customers.csv", "customers.XLS", "bad-path source[1].file"),
+        ("file = \"/lists/more.tsv\"", "database = 'env:X'", "missing-key source[2].query"),
+        ("file = \"/lists/more.tsv\"", "query = 'select 1'", "missing-key source[2].database"),
+        ("file = \"/lists/more.tsv\"", "database = 'env:X'\nquery = ' '", "bad-query source[2].query"),
+        ("file = \"/lists/more.tsv\"", "database = 'oracle://x'\nquery = 'q'", "bad-database source[2].database"),
+        ("file = \"/lists/more.tsv\"", "database = 'mysql://u:p@h/d'\nquery = 'q'", "bad-database source[2].database"),
+        ("delimiter = \";\"", "query = 'select 1'", "two-sources source[1].query"),
+        ("delimiter = \";\"", "sheet = ''", "bad-sheet source[1].sheet"),
         ("file = \"customers.csv\"", "", "missing-key source[1].file"),
         ("gb18030", "klingon", "unknown-encoding source[1].encoding"),
         ("delimiter = \";\"", "delimiter = '||'", "bad-delimiter source[1].delimiter"),
@@ -187,4 +194,48 @@ fn a_file_that_is_not_utf8_or_not_there_is_said_so() {
     assert_eq!(problems[0].code, "not-utf8");
     assert!(problems[0].message.contains("line 2"), "{}", problems[0].message);
     assert!(incident_file::load(&dir.path().join("absent.toml"), NOW).is_err());
+}
+
+/// The full file with its second list replaced.
+fn second_source(table: &str) -> Result<Source, Vec<Problem>> {
+    parse(&FULL.replacen("file = \"/lists/more.tsv\"", table, 1)).map(|mut incident| incident.sources.remove(1))
+}
+
+#[test]
+fn a_query_and_a_sheet_are_sources() {
+    for (written, want) in [
+        ("env:CRM", Connection::Env("CRM".into())),
+        ("file:crm.url", Connection::File("case/crm.url".into())),
+        (
+            "postgres://reader@db.example/crm?sslmode=verify-full",
+            Connection::Written("postgres://reader@db.example/crm?sslmode=verify-full".into()),
+        ),
+        ("sqlite://crm.db", Connection::Written("sqlite://case/crm.db".into())),
+        ("sqlite:/var/crm.db?immutable=true", Connection::Written("sqlite:///var/crm.db?immutable=true".into())),
+    ] {
+        let table = format!("database = '{written}'\nquery = 'select 1'\ncolumns = {{ ref = 'id' }}");
+        let Source::Query(QuerySource { database, query, columns }) = second_source(&table).expect("valid") else {
+            panic!("a query")
+        };
+        assert_eq!((database, query.as_str(), columns["ref"].as_str()), (want, "select 1", "id"));
+    }
+    let sheet = second_source("file = 'list.xlsx'\nsheet = 'Clients'").expect("valid");
+    assert!(matches!(sheet, Source::File(FileSource { sheet: Some(name), .. }) if name == "Clients"));
+}
+
+#[test]
+fn a_connection_string_with_a_password_is_refused_and_not_repeated() {
+    for written in [
+        "postgres://reader:hunter2@db.example/crm",
+        "mysql://reader:hun/ter2@db.example/crm",
+        "postgres://db.example/crm?user=reader&password=hunter2",
+        "mssql://reader:hunter2@db.example",
+    ] {
+        let refused = second_source(&format!("database = '{written}'\nquery = 'select 1'"));
+        let Err(problems) = refused else { panic!("{written} is taken") };
+        for problem in problems {
+            assert_eq!((problem.code, problem.field.as_str()), ("bad-database", "source[2].database"));
+            assert!(!problem.message.contains("hun"), "{}", problem.message);
+        }
+    }
 }

@@ -11,7 +11,8 @@ use forewarn::model::personal::Personal;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const LISTS: [(&str, &str); 3] = [("messy", "UTF-8"), ("zh-gb18030", "gb18030"), ("semicolon-utf16", "UTF-16LE")];
+const LISTS: [(&str, &str); 4] =
+    [("messy.csv", "UTF-8"), ("zh-gb18030.csv", "gb18030"), ("semicolon-utf16.csv", "UTF-16LE"), ("list.xlsx", "XLSX")];
 
 /// Past the test harness, which shows what a passing test prints to nobody.
 fn say(text: std::fmt::Arguments<'_>) {
@@ -37,8 +38,9 @@ fn emails_and_phones_are_judged_as_the_truth_has_them() {
         ));
         return;
     };
-    for (list, encoding) in LISTS {
-        let source = FileSource { path: directory.join(format!("{list}.csv")), ..FileSource::default() };
+    for (file, encoding) in LISTS {
+        let source = FileSource { path: directory.join(file), ..FileSource::default() };
+        let list = file.split('.').next().expect("a name");
         let truth = std::fs::read_to_string(directory.join(format!("{list}.truth.jsonl"))).expect("the truth is there");
         let truth: Vec<serde_json::Value> =
             truth.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();

@@ -15,5 +15,6 @@ mod kannel;
 mod rules;
 mod serve;
 mod smtp;
+mod sources;
 mod support;
 mod verbs;

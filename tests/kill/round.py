@@ -68,6 +68,7 @@ class Round:
 
     def database(self, seed):
         if self.plan.engine == "postgres":
+            self.cluster.heal()
             self.cluster.create_database(f"round_{seed}")
             return self.cluster.url(f"round_{seed}")
         if not self.plan.disk:
@@ -407,7 +408,7 @@ class Round:
         os.replace(fresh, self.folder / "clock")
 
     def database_restart(self):
-        self.database_away("restart", lambda: self.cluster.restart("fast"))
+        self.database_away("restart", self.cluster.restart)
 
     def database_kill(self):
         def kill():
@@ -423,7 +424,8 @@ class Round:
             if serving:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.lots.choice(serving), signal.SIGKILL)
-            time.sleep(1)
+            time.sleep(0.5)
+            self.cluster.wait_until_ready()
         self.database_away("backend kill", kill)
 
     def database_away(self, how, do):

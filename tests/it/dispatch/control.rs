@@ -79,7 +79,9 @@ async fn a_stop_finishes_what_is_on_the_wire_and_gives_back_the_rest(engine: Eng
     let (stop, stopped) = watch::channel(false);
     let mut dispatcher = app.dispatcher(&carrier, stopped);
     let loop_ = tokio::spawn(async move { dispatcher.run(Until::Settled(no)).await });
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    while carrier.carried.lock().unwrap().len() < 6 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let asked = Instant::now();
     stop.send(true).unwrap();
     assert_eq!(loop_.await.unwrap().unwrap(), End::Stopped);

@@ -57,6 +57,22 @@ async fn shares_follow_the_weights_while_the_routes_have_room(engine: Engine) {
     assert!((260..=340).contains(&three), "{three} of 400");
 }
 
+/// A text in doubt on a route with keys is sent again there, and nowhere else: another route does not know the key.
+async fn a_text_in_doubt_goes_back_to_the_route_that_knows_its_key(engine: Engine) {
+    let keyed = RoutePlan { idempotent: true, ..route("keyed", Channel::Sms) };
+    let app = TestApp::new(engine, vec![keyed, route("plain", Channel::Sms)]).await;
+    let no = app.campaign(200, &["p"]).await;
+    let carrier = app.carrier(|c| {
+        let lost = c.route == "keyed" && c.attempt == 1 && c.notice.person() % 4 == 0;
+        Act::Say(if lost { Class::Unknown } else { Class::Accepted })
+    });
+    app.run(&carrier, Until::Settled(no)).await.unwrap();
+    assert_eq!(app.standing(no, Standing::Satisfied).await, 200);
+    let carried = carrier.carried.lock().unwrap();
+    let again: Vec<&str> = carried.iter().filter(|c| c.attempt > 1).map(|c| c.route.as_str()).collect();
+    assert!(!again.is_empty() && again.iter().all(|route| *route == "keyed"), "{again:?}");
+}
+
 async fn too_fast_slows_the_route_down_and_harms_no_notice(engine: Engine) {
     let app = TestApp::new(engine, vec![weighted("only", 100)]).await;
     let no = app.campaign(100, &["e"]).await;
@@ -75,5 +91,6 @@ on_both_engines!(
     a_broken_route_rests_and_the_others_take_over,
     a_route_of_weight_0_stands_by_until_the_others_are_down,
     shares_follow_the_weights_while_the_routes_have_room,
+    a_text_in_doubt_goes_back_to_the_route_that_knows_its_key,
     too_fast_slows_the_route_down_and_harms_no_notice,
 );
