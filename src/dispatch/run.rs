@@ -221,6 +221,8 @@ impl<C: Carrier> Dispatcher<C> {
     async fn drain(&mut self) -> Result<End, StoreError> {
         self.stopping.store(true, Ordering::Relaxed);
         self.pulse.drains();
+        // What waits for room behind what is on the wire is given back now, not after it.
+        self.routes.iter().for_each(|route| route.permits.close());
         while self.in_flight() > 0 {
             let backs = self.gather().await;
             self.turn(backs).await?;

@@ -325,17 +325,20 @@ async fn a_second_signal_ends_it_at_once_and_what_was_on_the_wire_is_unknown() {
     // Nothing is taken before the test is over.
     let Some(sink) = Sink::start(&["-w", "60"]) else { return };
     let place = Installation::new(None);
-    let id = place.campaign(8, sink.address);
+    let id = place.campaign(40, sink.address);
     let mut server = place.start("serve");
-    let sending = || place.json(&format!("campaign status {id} --json"))["notices"]["sending"] != 0;
-    assert!(wait_until(sending), "{}", server.said.lock().unwrap());
+    let sending = || place.json(&format!("campaign status {id} --json"))["notices"]["sending"].clone();
+    assert!(wait_until(|| sending() == 40), "{}", server.said.lock().unwrap());
     std::thread::sleep(Duration::from_millis(300));
     server.signal("TERM");
     server.until_not_ready("draining");
+    // Only what the route's connections have at hand, two each, is waited for; the rest is given back at once.
+    assert!(wait_until(|| sending() == 8), "{} are still sending", sending());
     assert!(server.child.try_wait().unwrap().is_none(), "the wire is waited for");
     server.signal("TERM");
     assert_eq!(server.end().0, Some(1));
     assert_eq!(place.ends().await, [None], "its end was not written down");
+    assert_eq!(sending(), 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
