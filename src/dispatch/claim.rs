@@ -97,7 +97,7 @@ impl Route {
             return self.plan.concurrency;
         }
         match self.plan.channel {
-            Channel::Email => (self.plan.concurrency * 8).clamp(16, 512),
+            Channel::Email => (self.plan.concurrency * 16).clamp(16, 1024),
             Channel::Sms | Channel::Phone => self.plan.concurrency * 2,
         }
     }

@@ -63,6 +63,8 @@ pub struct Dispatcher<C: Carrier> {
     pub(super) stopping: Arc<AtomicBool>,
     pub(super) looked: Option<Instant>,
     pub(super) rated: Instant,
+    /// The last step recorded or started something.
+    worked: bool,
     /// Notices of a worker before this one may still stand as `sending`.
     pub(super) orphans_left: bool,
     /// What this worker itself has on its way.
@@ -101,6 +103,7 @@ impl<C: Carrier> Dispatcher<C> {
             stopping: Arc::new(AtomicBool::new(false)),
             looked: None,
             rated: Instant::now(),
+            worked: false,
             orphans_left: true,
             hands: HashSet::new(),
             turns: 0,
@@ -197,11 +200,17 @@ impl<C: Carrier> Dispatcher<C> {
     async fn step(&mut self, until: &Until) -> Result<bool, StoreError> {
         self.look_at_workers().await?;
         self.look_at_campaigns().await?;
+        // Whoever has just recorded the last outcome need not sleep on it.
+        if std::mem::take(&mut self.worked) && self.in_flight() == 0 && self.ends(until).await? {
+            self.tell_health(true).await?;
+            return Ok(true);
+        }
         let backs = self.gather().await;
-        let worked = !backs.is_empty();
+        let recorded = !backs.is_empty();
         let started = self.turn(backs).await?;
         self.tell_health(false).await?;
-        if worked || started > 0 || self.in_flight() > 0 || !self.ends(until).await? {
+        self.worked = recorded || started > 0;
+        if self.worked || self.in_flight() > 0 || !self.ends(until).await? {
             return Ok(false);
         }
         self.tell_health(true).await?;

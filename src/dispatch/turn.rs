@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 /// Persons planned in one turn.
 const PLAN_CHUNK: i64 = 5_000;
+/// The same while others are being sent, who must not wait for it.
+const PLAN_BESIDE: i64 = 500;
 /// Waiting notices of a cancelled campaign called off in one turn.
 const CANCEL_CHUNK: usize = 5_000;
 /// How soon a channel is asked again when notices are due and no route has room for them.
@@ -191,7 +193,8 @@ impl<C: Carrier> Dispatcher<C> {
         let mut done = Vec::new();
         for live in self.live.values().filter(|l| l.running && l.planned < l.last_person) {
             let Some(planned) = tx.may_plan(live.no).await? else { continue };
-            let upto = (planned + PLAN_CHUNK).min(live.last_person);
+            let chunk = if live.in_flight > 0 { PLAN_BESIDE } else { PLAN_CHUNK };
+            let upto = (planned + chunk).min(live.last_person);
             if planned < upto {
                 for reach in tx.reaches(live.no, planned, upto).await? {
                     let first = live.plan.ladder.first(&reach);

@@ -1,6 +1,6 @@
 //! Taking notices for sending: durable before a byte is on the wire.
 
-use super::{Store, StoreError, Tx, json};
+use super::{Engine, Store, StoreError, Tx, json};
 use crate::model::channel::Channel;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::time::Micros;
@@ -43,6 +43,21 @@ pub struct Orphan {
     pub in_doubt: bool,
 }
 
+/// 4096 = the span of one person's ids, see NoticeId.
+const DUE: &str =
+    "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed,
+        n.route, n.due_at
+ from notice n
+ join person p on p.campaign = n.campaign and p.no = n.id / 4096
+ join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
+ where n.campaign = $1 and n.channel = $2 and n.due_at <= $3
+ order by n.due_at, n.id limit $4";
+
+/// A notice that is due as SQLite writes it: id, state, attempts, tries, refusals, first due, reach, route, key and
+/// sealed person in hexadecimal digits, due.
+#[derive(serde::Deserialize)]
+struct DueRow<'t>(i64, &'t str, i64, u32, u32, i64, &'t str, Option<String>, &'t str, &'t str, i64);
+
 const NEXT_DUE: &str = "select min(due_at) from notice where campaign = $1 and channel = $2 and due_at is not null";
 
 impl Store {
@@ -68,17 +83,65 @@ impl Tx<'_> {
         now: Micros,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
-        // 4096 = the span of one person's ids, see NoticeId.
+        match self.engine() {
+            Engine::Sqlite => self.due_in_one_row(campaign, channel, now, limit).await,
+            Engine::Postgres => self.due_by_rows(campaign, channel, now, limit).await,
+        }
+    }
+
+    /// SQLite's driver hands over each row by itself, from thread to thread, which costs more than finding it: the batch
+    /// comes as one text.
+    async fn due_in_one_row(
+        &mut self,
+        campaign: i64,
+        channel: Channel,
+        now: Micros,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
         let sql = format!(
-            "select n.id, n.state, n.attempts, n.tries, n.refusals, n.first_due, p.reach, s.wrapped_key, s.sealed,
-                    n.route
-             from notice n
-             join person p on p.campaign = n.campaign and p.no = n.id / 4096
-             join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
-             where n.campaign = $1 and n.channel = $2 and n.due_at <= $3
-             order by n.due_at, n.id limit $4{}",
-            self.engine().locking_free("n")
+            "select json_group_array(json_array(id, state, attempts, tries, refusals, first_due, reach, route,
+                    hex(wrapped_key), hex(sealed), due_at)) from ({DUE})"
         );
+        let text: String = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(channel.as_str())
+            .bind(now)
+            .bind(limit as i64)
+            .fetch_one(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        let unreadable = |what: &str| self.store.unreadable(format!("a notice that is due ({what})"));
+        let rows: Vec<DueRow<'_>> = serde_json::from_str(&text).map_err(|e| unreadable(&e.to_string()))?;
+        let mut due = Vec::with_capacity(rows.len());
+        for row in rows {
+            let DueRow(id, state, attempts, tries, refusals, first_due, reach, route, key, blob, due_at) = row;
+            let bytes = |text: &str| hex::decode(text).map_err(|e| unreadable(&e.to_string()));
+            let found = Due {
+                notice: NoticeId(id),
+                state: self.store.word(state, NoticeState::parse)?,
+                attempts,
+                tries,
+                refusals,
+                first_due,
+                reach: reach.to_owned(),
+                sealed: SealedPerson { key: bytes(key)?, blob: bytes(blob)? },
+                route: route.unwrap_or_default(),
+            };
+            due.push((due_at, found));
+        }
+        // An aggregate promises no order.
+        due.sort_unstable_by_key(|(at, d)| (*at, d.notice.0));
+        Ok(due.into_iter().map(|(_, d)| d).collect())
+    }
+
+    async fn due_by_rows(
+        &mut self,
+        campaign: i64,
+        channel: Channel,
+        now: Micros,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        let sql = format!("{DUE}{}", self.engine().locking_free("n"));
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(campaign)
             .bind(channel.as_str())

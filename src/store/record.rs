@@ -313,6 +313,39 @@ impl Tx<'_> {
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let rows: Vec<Value> = wanted.iter().map(|(no, s)| json!([no, s.as_str()])).collect();
         let rows = json(&rows);
+        if wanted.values().all(|s| *s == Standing::Satisfied) {
+            // Nearly always all of them were in flight: then there is nothing to count.
+            let moved = self.satisfy(campaign, &rows).await?;
+            if moved == wanted.len() as u64 {
+                let (from, to) = (Standing::InFlight.as_str(), Standing::Satisfied.as_str());
+                let moved = moved as i64;
+                return Ok(vec![("person".into(), from.into(), -moved), ("person".into(), to.into(), moved)]);
+            }
+            let mut changes = self.move_standing(campaign, &rows).await?;
+            changes.push(("person".into(), Standing::InFlight.as_str().into(), -(moved as i64)));
+            changes.push(("person".into(), Standing::Satisfied.as_str().into(), moved as i64));
+            return Ok(changes);
+        }
+        self.move_standing(campaign, &rows).await
+    }
+
+    /// Satisfies those of the persons who are in flight; how many.
+    async fn satisfy(&mut self, campaign: i64, rows: &str) -> Result<u64, StoreError> {
+        let done = sqlx::query(self.engine().by_batch(
+            "update person set standing = 'satisfied' from json_each($2) as j
+             where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and person.no = cast(j.value ->> 0 as bigint) and person.standing = 'in_flight'",
+        ))
+        .bind(campaign)
+        .bind(rows)
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Gives persons the standings of a batch of [number, standing]; the changes to the sums.
+    async fn move_standing(&mut self, campaign: i64, rows: &str) -> Result<Vec<(String, String, i64)>, StoreError> {
         // Counted in SQL: only the sums need to know who stood where.
         let before: Vec<(String, String, i64)> = sqlx::query_as(self.engine().by_batch(
             "select p.standing, j.value ->> 1, count(*) from person p
@@ -321,7 +354,7 @@ impl Tx<'_> {
              group by 1, 2",
         ))
         .bind(campaign)
-        .bind(rows.as_str())
+        .bind(rows)
         .fetch_all(self.conn())
         .await
         .map_err(|e| self.fail(e))?;

@@ -24,6 +24,8 @@ pub(super) async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPoo
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(30))
+        // A file does not go away, and to ask costs two turns between threads.
+        .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(options)
         .await
