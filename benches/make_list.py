@@ -3,7 +3,7 @@
 
     make_list.py ROWS [--contacts both|email|phone]
 
-Every person is made up. References, addresses and full names are unique; email addresses are in domains that belong to
+Every person is made up. References and addresses are unique, and so are full names up to a million; email addresses are in domains that belong to
 nobody; telephone numbers are valid for their country, so they must only ever be given to a server of one's own. Eight
 locales take turns; numbers stand by turns in national and in international form.
 """
@@ -64,8 +64,10 @@ def main():
     parser.add_argument("rows", type=int)
     parser.add_argument("--contacts", choices=["both", "email", "phone"], default="both")
     args = parser.parse_args()
-    if not 0 < args.rows <= 1_000_000:
-        parser.error("from 1 to 1000000 rows")
+    # Beyond a million the countries run out of numbers, and beyond 2^20 names come again.
+    most = 10_000_000 if args.contacts == "email" else 1_000_000
+    if not 0 < args.rows <= most:
+        parser.error(f"from 1 to {most} rows (10000000 with --contacts email)")
     out = sys.stdout
     out.reconfigure(encoding="utf-8", newline="\n")
     out.write("reference,name,email,phone,locale,country,data types\n")

@@ -169,15 +169,15 @@ impl App {
             problems.push(Problem::new("list-incomplete", "source", message));
         }
         let sums = self.store.sums(campaign.no).await?;
-        let counted = self.store.counted(campaign.no).await?;
+        let counted = self.store.counted_persons(campaign.no).await?;
         let rows_add_up = sources.iter().all(|s| s.sums.rows == s.sums.persons + s.sums.merged + s.sums.rejected);
         let persons: i64 = sources.iter().map(|s| s.sums.persons).sum();
-        if !rows_add_up || persons != sums.persons_total() || counted.persons != sums.persons {
+        if !rows_add_up || persons != sums.persons_total() || counted != sums.persons {
             let message = format!(
                 "the sums of campaign {} do not add up ({persons} persons taken in, {} counted); it does not start: \
                  run `forewarn doctor` and report this",
                 campaign.id,
-                counted.persons_total()
+                counted.values().sum::<i64>()
             );
             problems.push(Problem::new("sum", "", message));
         }

@@ -5,7 +5,6 @@ use crate::model::channel::Channel;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::time::Micros;
 use crate::vault::SealedPerson;
-use serde_json::json;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -115,7 +114,7 @@ impl Tx<'_> {
         let mut due = Vec::with_capacity(rows.len());
         for row in rows {
             let DueRow(id, state, attempts, tries, refusals, first_due, reach, route, key, blob, due_at) = row;
-            let bytes = |text: &str| hex::decode(text).map_err(|e| unreadable(&e.to_string()));
+            let bytes = |text: &str| const_hex::decode(text).map_err(|e| unreadable(&e.to_string()));
             let found = Due {
                 notice: NoticeId(id),
                 state: self.store.word(state, NoticeState::parse)?,
@@ -164,8 +163,7 @@ impl Tx<'_> {
         now: Micros,
     ) -> Result<(), StoreError> {
         let (route, provider) = route;
-        let rows: Vec<serde_json::Value> =
-            notices.iter().map(|d| json!([d.notice.0, d.attempts + 1, d.first_due])).collect();
+        let rows: Vec<_> = notices.iter().map(|d| (d.notice.0, d.attempts + 1, d.first_due)).collect();
         let rows = json(&rows);
         sqlx::query(self.engine().by_batch(
             "update notice set state = 'sending', due_at = null, attempts = cast(j.value ->> 1 as bigint), route = $2,
@@ -206,7 +204,7 @@ impl Tx<'_> {
         if until.is_empty() {
             return Ok(());
         }
-        let rows: Vec<serde_json::Value> = until.iter().map(|(n, at)| json!([n.0, at])).collect();
+        let rows: Vec<_> = until.iter().map(|(n, at)| (n.0, at)).collect();
         sqlx::query(self.engine().by_batch(
             "update notice set due_at = cast(j.value ->> 1 as bigint)
              from json_each($2) as j

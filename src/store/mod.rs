@@ -257,7 +257,7 @@ fn newest(migrations: &sqlx::migrate::Migrator) -> i64 {
 }
 
 /// A batch as one JSON text, the form in which many rows travel in one bound value.
-fn json(rows: &[serde_json::Value]) -> String {
+fn json(rows: &[impl serde::Serialize]) -> String {
     let text = serde_json::to_string(rows).unwrap_or_default();
     // PostgreSQL has no text with this character in it, and nobody else has a use for it.
     if text.contains("\\u0000") { text.replace("\\u0000", "\\ufffd") } else { text }

@@ -58,7 +58,7 @@ impl Tx<'_> {
 
     /// Those of the ended attempts that may still be recorded: their notices were not taken over.
     pub async fn still_ours(&mut self, campaign: i64, ended: &[Ended]) -> Result<HashSet<NoticeId>, StoreError> {
-        let rows: Vec<Value> = ended.iter().map(|e| json!([e.notice.0, e.attempt, e.worker])).collect();
+        let rows: Vec<_> = ended.iter().map(|e| (e.notice.0, e.attempt, e.worker)).collect();
         let ids: Vec<i64> = sqlx::query_scalar(self.engine().by_batch(
             "select notice.id from json_each($2) as j
              join notice on notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
@@ -75,19 +75,12 @@ impl Tx<'_> {
     }
 
     async fn finish_attempts(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
-        let rows: Vec<Value> = ended
+        let rows: Vec<_> = ended
             .iter()
             .map(|e| {
                 let o = &e.outcome;
-                json!([
-                    e.notice.0,
-                    e.attempt,
-                    o.class.as_str(),
-                    e.decision.state.as_str(),
-                    o.code,
-                    o.text,
-                    o.provider_id
-                ])
+                let class = o.class.as_str();
+                (e.notice.0, e.attempt, class, e.decision.state.as_str(), &o.code, &o.text, &o.provider_id)
             })
             .collect();
         sqlx::query(self.engine().by_batch(
@@ -108,13 +101,13 @@ impl Tx<'_> {
     }
 
     async fn move_notices(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
-        let rows: Vec<Value> = ended
+        let rows: Vec<_> = ended
             .iter()
             .map(|e| {
                 let d = &e.decision;
                 let refusals = e.refusals + u32::from(d.definite);
                 let reason = d.reason.map(Class::as_str);
-                json!([e.notice.0, d.state.as_str(), d.due, d.tries, refusals, reason, e.attempt, e.worker])
+                (e.notice.0, d.state.as_str(), d.due, d.tries, refusals, reason, e.attempt, e.worker)
             })
             .collect();
         let sql = self.engine().by_batch(
@@ -139,7 +132,7 @@ impl Tx<'_> {
 
     /// Queues the next notices of the ladder; those that were new.
     async fn add_next(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<HashSet<i64>, StoreError> {
-        let rows: Vec<Value> = ended
+        let rows: Vec<_> = ended
             .iter()
             .filter_map(|e| e.decision.next.map(|(planned, due)| (e.notice.person(), planned, due)))
             .map(|(person, planned, due)| json!([planned.id(person).0, planned.channel.as_str(), due]))
@@ -311,7 +304,7 @@ impl Tx<'_> {
         campaign: i64,
         wanted: &BTreeMap<i64, Standing>,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
-        let rows: Vec<Value> = wanted.iter().map(|(no, s)| json!([no, s.as_str()])).collect();
+        let rows: Vec<_> = wanted.iter().map(|(no, s)| (no, s.as_str())).collect();
         let rows = json(&rows);
         if wanted.values().all(|s| *s == Standing::Satisfied) {
             // Nearly always all of them were in flight: then there is nothing to count.

@@ -99,16 +99,23 @@ impl Store {
         Ok(())
     }
 
+    /// The standings counted from the persons themselves.
+    pub async fn counted_persons(&self, campaign: i64) -> Result<BTreeMap<&'static str, i64>, StoreError> {
+        let sql = "select standing, count(*) from person where campaign = $1 group by 1";
+        let query = sqlx::query_as::<_, (String, i64)>(sql).bind(campaign);
+        let mut persons = empty().persons;
+        for (name, n) in query.fetch_all(&self.readers).await.map_err(|e| self.fail(e))? {
+            persons.insert(self.word(&name, Standing::parse)?.as_str(), n);
+        }
+        Ok(persons)
+    }
+
     /// The same sums counted from the rows themselves: what `doctor` and the tests compare with [`Store::sums`].
     pub async fn counted(&self, campaign: i64) -> Result<Sums, StoreError> {
         let mut sums = empty();
         let pairs = |sql: &'static str| sqlx::query_as::<_, (String, i64)>(sql).bind(campaign).fetch_all(&self.readers);
         let fail = |e| self.fail(e);
-        for (name, n) in
-            pairs("select standing, count(*) from person where campaign = $1 group by 1").await.map_err(fail)?
-        {
-            sums.persons.insert(self.word(&name, Standing::parse)?.as_str(), n);
-        }
+        sums.persons = self.counted_persons(campaign).await?;
         for (name, n) in
             pairs("select state, count(*) from notice where campaign = $1 group by 1").await.map_err(fail)?
         {

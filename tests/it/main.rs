@@ -12,6 +12,7 @@ mod incident_file;
 mod installation;
 mod intake_truth;
 mod kannel;
+mod postgres;
 mod rules;
 mod serve;
 mod smtp;

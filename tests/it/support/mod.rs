@@ -67,7 +67,7 @@ fn is_root() -> bool {
 
 /// A port that nobody listens on. Taken from below those that the system gives to outgoing connections, and never twice,
 /// so that it is still free when the server binds it.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..1000 {
         // Another test process begins elsewhere.
