@@ -24,6 +24,9 @@ use tokio::time::Instant;
 const BATCH: usize = 256;
 /// How long a turn waits for more outcomes while enough notices are on their way.
 const LINGER: Duration = Duration::from_millis(4);
+/// Where more outcomes than `FEW` are waited for, they are looked at this often.
+const DOZE: Duration = Duration::from_millis(1);
+const FEW: usize = 16;
 /// Longest sleep when nothing is due.
 const NAP: Duration = Duration::from_millis(500);
 
@@ -255,7 +258,9 @@ impl<C: Carrier> Dispatcher<C> {
         while backs.len() < BATCH {
             match self.back.1.try_recv() {
                 Ok(back) => backs.push(back),
-                Err(_) if backs.len() >= enough => break,
+                Err(_) if backs.len() >= enough || Instant::now() >= deadline => break,
+                // Not woken for every single outcome where many come: that costs them more than it brings.
+                Err(_) if enough > FEW => tokio::time::sleep(DOZE).await,
                 Err(_) => match tokio::time::timeout_at(deadline, self.back.1.recv()).await {
                     Ok(Some(back)) => backs.push(back),
                     _ => break,

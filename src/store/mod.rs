@@ -87,9 +87,9 @@ impl Store {
         let place = Place { engine: Engine::Postgres, path: None, shown: postgres::shown(url) };
         let options = postgres::options(url, &place)?;
         postgres::try_it(&options, &place).await?;
-        let writer = postgres::pool(options.clone(), 1).await.map_err(|e| place.explain(e))?;
+        let writer = postgres::pool(options.clone(), 1, true);
         migrate(&postgres::MIGRATIONS, &writer, &place).await?;
-        let readers = postgres::pool(options, 4).await.map_err(|e| place.explain(e))?;
+        let readers = postgres::pool(options, 4, false);
         Ok(Store { place: Arc::new(place), writer, readers })
     }
 

@@ -72,14 +72,28 @@ pub(super) async fn try_it(options: &AnyConnectOptions, place: &Place) -> Result
     connection.close().await.map_err(|e| place.explain(e))
 }
 
-pub(super) async fn pool(options: AnyConnectOptions, most: u32) -> Result<AnyPool, sqlx::Error> {
-    Ok(AnyPoolOptions::new()
+/// Connections for writing, or for reading.
+pub(super) fn pool(options: AnyConnectOptions, most: u32, writes: bool) -> AnyPool {
+    AnyPoolOptions::new()
         .max_connections(most)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| Box::pin(prepare(connection)))
-        .connect_lazy_with(options))
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                prepare(connection).await?;
+                if writes { by_index_only(connection).await } else { Ok(()) }
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+/// Every write finds its rows by key. The planner does not know how small a batch is, nor how large a table has become
+/// since it was last analysed: without this it may read ten million persons to find a few hundred.
+async fn by_index_only(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let settings = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+    sqlx::raw_sql(settings).execute(connection).await?;
+    Ok(())
 }
 
 async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {

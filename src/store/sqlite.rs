@@ -39,7 +39,7 @@ async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         "pragma foreign_keys = on",
         "pragma secure_delete = on",
         "pragma cache_size = -32000",
-        "pragma wal_autocheckpoint = 4000",
+        "pragma wal_autocheckpoint = 16000",
         "pragma temp_store = file",
     ] {
         sqlx::query(pragma).execute(&mut *connection).await?;
