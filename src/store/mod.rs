@@ -87,9 +87,9 @@ impl Store {
         let place = Place { engine: Engine::Postgres, path: None, shown: postgres::shown(url) };
         let options = postgres::options(url, &place)?;
         postgres::try_it(&options, &place).await?;
-        let writer = postgres::pool(options.clone(), 1, true);
+        let writer = postgres::pool(options.clone(), 1);
         migrate(&postgres::MIGRATIONS, &writer, &place).await?;
-        let readers = postgres::pool(options, 4, false);
+        let readers = postgres::pool(options, 4);
         Ok(Store { place: Arc::new(place), writer, readers })
     }
 

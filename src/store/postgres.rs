@@ -72,34 +72,22 @@ pub(super) async fn try_it(options: &AnyConnectOptions, place: &Place) -> Result
     connection.close().await.map_err(|e| place.explain(e))
 }
 
-/// Connections for writing, or for reading.
-pub(super) fn pool(options: AnyConnectOptions, most: u32, writes: bool) -> AnyPool {
+pub(super) fn pool(options: AnyConnectOptions, most: u32) -> AnyPool {
     AnyPoolOptions::new()
         .max_connections(most)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(10))
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                prepare(connection).await?;
-                if writes { by_index_only(connection).await } else { Ok(()) }
-            })
-        })
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_lazy_with(options)
 }
 
-/// Every write finds its rows by key. The planner does not know how small a batch is, nor how large a table has become
-/// since it was last analysed: without this it may read ten million persons to find a few hundred.
-async fn by_index_only(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    let settings = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
-    sqlx::raw_sql(settings).execute(connection).await?;
-    Ok(())
-}
-
+/// Every batch and every page finds its rows by key. The planner does not know how small they are, nor how large a table
+/// has become since it was last analysed: left to itself it may read ten million persons to find a few hundred.
 async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     let settings = "set synchronous_commit = on; set lock_timeout = '20s'; set tcp_keepalives_idle = 10;
                     set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set client_min_messages = warning;
-                    set jit = off";
+                    set jit = off; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
     sqlx::raw_sql(settings).execute(connection).await?;
     Ok(())
 }
