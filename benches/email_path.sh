@@ -5,12 +5,14 @@
 #   benches/email_path.sh [PERSONS [ROUNDS [MESSAGES]]]    100000 persons, 5 rounds, 20000 messages of smtp-source
 #
 # smtp-source runs with -s 16 -d (16 sessions, connections kept), once with the mean size of our messages and
-# once with 10240 octets.
+# once with 10240 octets. ENGINE=postgres keeps everything in a PostgreSQL of our own instead of SQLite.
 source "$(dirname "${BASH_SOURCE[0]}")/setting.sh"
+[ "${ENGINE:-sqlite}" = sqlite ] || source "$HERE/servers.sh"
 source "$HERE/email_run.sh"
 persons=${1:-100000} rounds=${2:-5} messages=${3:-20000}
 
 describe "$persons $rounds $messages"
+[ "${ENGINE:-sqlite}" = sqlite ] || start_postgres shared_buffers=512MB max_wal_size=4GB
 
 prepare_ours "$persons"
 

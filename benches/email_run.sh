@@ -1,5 +1,5 @@
 # One run of our email path, and one of smtp-source, each to a fresh smtp-sink; for the trials that compare them.
-# Sourced after setting.sh. Ours is timed from the start of `campaign start --wait` to its end: opening the database,
+# Sourced after setting.sh, and servers.sh where the database is PostgreSQL. Ours is timed from the start of `campaign start --wait` to its end: opening the database,
 # planning and closing included.
 
 need smtp-source "on Debian: apt-get install postfix (its daemon need not run)"
@@ -15,7 +15,15 @@ ladder = [{ channel = "email" }]
 TOML
   python3 "$HERE/make_list.py" "$2" --contacts email >"$1/list.csv"
   smtp_route "$1" 2525
+  [ "${ENGINE:-sqlite}" = sqlite ] || on_postgres "$1" "$(basename "$1")"
   id=$(approved_campaign "$1")
+}
+
+# on_postgres DIR DATABASE [TEMPLATE]: DIR's installation uses a fresh database, a copy of TEMPLATE if that is given.
+on_postgres() {
+  ask postgres -c "drop database if exists $2" -c "create database $2 template ${3:-template0}"
+  sed -i "s#^url = .*#url = \"$postgres_at/$2\"#" "$1/config.toml"
+  ask "$2" -c checkpoint
 }
 
 # prepare_ours PERSONS: an approved campaign to copy for each run. Sets id, and size: the mean of our messages, from a
@@ -42,6 +50,7 @@ ours() {
   local persons=$1 dir=$WORK/ours count accepted
   rm -rf "$dir"
   cp -r "$WORK/approved" "$dir"
+  [ "${ENGINE:-sqlite}" = sqlite ] || on_postgres "$dir" ours approved
   start_sink "$WORK/sink"
   sed -i "s/port = 2525/port = $sink_port/" "$dir/config.toml"
   sync

@@ -82,7 +82,11 @@ describe() {
   printf 'machine     %s; %s cores; %s MB memory; Linux %s; %s\n' \
     "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" \
     "$(awk '/^MemTotal/ { print int($2 / 1000) }' /proc/meminfo)" "$(uname -r)" "$(stat -f -c %T "$WORK")"
-  printf 'durability  SQLite, WAL, synchronous=FULL (the only setting there is)\n'
+  if [ "${ENGINE:-sqlite}" = sqlite ]; then
+    printf 'durability  SQLite, WAL, synchronous=FULL (the only setting there is)\n'
+  else
+    printf 'durability  PostgreSQL, fsync=on, synchronous_commit=on (the only setting there is), on %s\n' "$(stat -f -c %T "$place")"
+  fi
   printf 'load before %s; %s\n' "$(cut -d' ' -f1-3 /proc/loadavg)" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 }
 

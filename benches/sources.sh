@@ -4,40 +4,11 @@
 #
 #   benches/sources.sh [ROWS]     1000000 rows, and a tenth of them to compare the memory with
 source "$(dirname "${BASH_SOURCE[0]}")/setting.sh"
+source "$HERE/servers.sh"
 rows=${1:-1000000}
 few=$((rows / 10))
-PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
-# Servers keep their files where their users can reach them; nothing of theirs is measured.
-place=$(mktemp -d)
-chmod 755 "$place"
-
-at_end() {
-  at_exit
-  rm -rf "$place"
-}
-trap at_end EXIT
-
-# Servers refuse to be root. No function: what is started in the background must be the server itself.
-as_postgres=() as_mysql=()
-if [ "$(id -u)" = 0 ]; then
-  as_postgres=(setpriv --reuid postgres --regid postgres --init-groups)
-  as_mysql=(setpriv --reuid mysql --regid mysql --init-groups)
-fi
-
-start_postgres() {
-  need initdb "on Debian: apt-get install postgresql (its daemon need not run)"
-  need psql "on Debian: apt-get install postgresql-client"
-  mkdir "$place/postgres"
-  [ "$(id -u)" != 0 ] || chown postgres "$place/postgres"
-  cd "$place/postgres"
-  "${as_postgres[@]}" initdb --no-sync --encoding=UTF8 --locale=C --auth=trust -U forewarn -D data >"$place/log"
-  postgres_port=$(free_port)
-  "${as_postgres[@]}" postgres -D data -p "$postgres_port" -c listen_addresses=127.0.0.1 \
-    -c unix_socket_directories= -c fsync=off >>"$place/log" 2>&1 &
-  started+=("$!")
-  wait_for_port "$postgres_port"
-  postgres_url=postgres://forewarn@127.0.0.1:$postgres_port/postgres
-  psql -q "$postgres_url" -v ON_ERROR_STOP=1 <<SQL
+fill_postgres() {
+  ask postgres <<SQL
 create table client ($(columns text), place bigserial);
 \copy client ($(columns)) from '$WORK/list.csv' with (format csv, header true, force_not_null ($(columns)))
 create index on client (place);
@@ -100,13 +71,14 @@ TOML
 describe "$rows"
 python3 "$HERE/make_list.py" "$rows" >"$WORK/list.csv"
 printf 'list        %s rows, %s bytes as CSV, email and telephone each\n' "$rows" "$(stat -c %s "$WORK/list.csv")"
-start_postgres
+start_postgres fsync=off
+fill_postgres
 start_mariadb
 for server in postgres mariadb; do
-  url=${server}_url
-  checked "$server" "${!url}" "$few"
+  if [ $server = postgres ]; then url=$postgres_at/postgres; else url=$mariadb_url; fi
+  checked "$server" "$url" "$few"
   before=$peak
-  checked "$server" "${!url}" "$rows"
+  checked "$server" "$url" "$rows"
   check "the memory is the same for ten times the rows ($before MB, $peak MB)" test "$(calculate "int($peak <= $before * 1.1)")" = 1
 done
 conclude

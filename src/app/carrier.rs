@@ -17,6 +17,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A campaign ready to be rendered: its keys, and its texts exactly as approved.
 pub struct OpenCampaign {
@@ -158,12 +159,12 @@ impl Carrier for AdapterCarrier {
         }
     }
 
-    async fn carry(&self, job: Job) -> Outcome {
+    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
         let out = match self.outgoing(&job) {
             Ok(out) => out,
             Err(outcome) => return outcome,
         };
-        let mut gate = Gate::default().unless(job.halted).unless(job.stopping).under(job.lease);
+        let mut gate = Gate::default().holding(place).unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
             if let Some(pace) = &self.routes[job.route].pace {

@@ -77,7 +77,10 @@ impl Context {
     /// Runs asynchronous work to its end on a runtime of its own, and closes the databases it opened: the file is then
     /// complete without its WAL, unless another process has it open.
     pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // A core is left to the database, whose thread is busy as long as anything is sent: two that wake each other on one
+        // core cost more than they bring.
+        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
         runtime.block_on(async {
             let done = work.await;
             let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));

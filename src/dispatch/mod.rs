@@ -35,6 +35,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// A route as the loop needs to know it.
@@ -85,7 +86,8 @@ pub trait Carrier: Send + Sync + 'static {
     fn close(&self, campaign: i64);
 
     /// Renders and sends. Never fails: what goes wrong is an outcome.
-    fn carry(&self, job: Job) -> impl Future<Output = Outcome> + Send;
+    /// `place` is the right to be made ready; the next notice of the route gets it when it is dropped.
+    fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> impl Future<Output = Outcome> + Send;
 
     /// The lower-case domain the notice goes to, where it goes by email.
     fn domain(&self, campaign: i64, due: &Due) -> Option<String>;

@@ -314,7 +314,9 @@ impl<C: Carrier> Dispatcher<C> {
             let (campaign, worker, route, due, attempt) =
                 (job.campaign, job.worker, job.route, job.due.clone(), job.attempt);
             let carried = async {
-                let _permit = permits.acquire_owned().await;
+                let Ok(place) = permits.acquire_owned().await else {
+                    return Outcome::new(Class::NotSent, "halted", "stopped before sending");
+                };
                 // What waited behind others learns here what they found out.
                 if rests.get() && !probe {
                     return Outcome::new(Class::NotSent, "route-rests", "its route rests; it goes back unharmed");
@@ -325,7 +327,7 @@ impl<C: Carrier> Dispatcher<C> {
                 if !lease.holds(std::time::Instant::now()) {
                     return Outcome::new(Class::NotSent, "lease-ended", "the worker lost touch with the database");
                 }
-                let outcome = carrier.carry(job).await;
+                let outcome = carrier.carry(job, place).await;
                 rests.note(outcome.class);
                 outcome
             };

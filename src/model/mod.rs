@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod person;
 pub mod personal;
 pub mod problem;
+pub mod receipt;
 pub mod redact;
 pub mod rendered;
 pub mod telephone;

@@ -18,9 +18,10 @@ use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// The adapters of the program itself; every other provider is a definition.
@@ -79,6 +80,8 @@ pub struct Gate {
     halted: Vec<Arc<AtomicBool>>,
     /// The worker's right to send.
     lease: Option<Arc<Lease>>,
+    /// Its place among the notices that are made ready; given up with the gate, if not before.
+    place: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
 /// Why a gate stayed shut.
@@ -116,6 +119,21 @@ impl Gate {
     pub fn under(mut self, lease: Arc<Lease>) -> Gate {
         self.lease = Some(lease);
         self
+    }
+
+    /// A gate that holds the notice's place among those that are made ready.
+    #[must_use]
+    pub fn holding(mut self, place: OwnedSemaphorePermit) -> Gate {
+        self.place = Arc::new(Mutex::new(Some(place)));
+        self
+    }
+
+    /// Gives up the place, so that the next notice is made ready while this one is on the wire. For an adapter that
+    /// limits by itself what is on the wire at once.
+    pub fn pass(&self) {
+        if let Ok(mut place) = self.place.lock() {
+            place.take();
+        }
     }
 
     /// Waits for the slot, then says whether the notice may go out.

@@ -109,7 +109,7 @@ impl Smtp {
         let letter = Letter::new(out.to.reveal(), notice.mime.reveal())?;
         let (permit, handed) = self.seat(&letter, gate).await?;
         let (mut connection, mut begun) = match handed {
-            Some(connection) => (connection, Begun::Envelope(gate)),
+            Some(connection) => (connection, Begun::Envelope),
             None => (self.check_out().await?, Begun::Nothing),
         };
         loop {
@@ -123,7 +123,7 @@ impl Smtp {
                     return Ok(shut.outcome());
                 }
             }
-            match deliver(&mut connection, &letter, begun, &self.queue, options).await {
+            match deliver(&mut connection, &letter, gate, begun, &self.queue, options).await {
                 Ended::Keep(outcome) => {
                     self.check_in(connection);
                     return Ok(outcome);

@@ -50,10 +50,10 @@ pub(super) enum Ended {
 
 /// What of a transaction is done when it begins.
 #[derive(Clone, Copy)]
-pub(super) enum Begun<'a> {
+pub(super) enum Begun {
     Nothing,
     /// The envelope was sent ahead; the gate is asked again before the message.
-    Envelope(&'a Gate),
+    Envelope,
 }
 
 impl Envelope {
@@ -123,7 +123,8 @@ impl<'a> Letter<'a> {
 pub(super) async fn deliver(
     connection: &mut Connection,
     letter: &Letter<'_>,
-    begun: Begun<'_>,
+    gate: &Gate,
+    begun: Begun,
     queue: &Queue,
     options: &Options,
 ) -> Ended {
@@ -135,15 +136,16 @@ pub(super) async fn deliver(
         envelope_step_by_step(connection, letter, options).await
     };
     if let Err(failed) = envelope {
-        let ahead = matches!(begun, Begun::Envelope(_));
+        let ahead = matches!(begun, Begun::Envelope);
         return failed.ended(first_use, ahead, letter, connection);
     }
-    if let Begun::Envelope(gate) = begun
+    if matches!(begun, Begun::Envelope)
         && let Err(shut) = gate.open().await
     {
         // It listens to a message that is not to be sent: closing is the only way out that delivers nothing.
         return Ended::Drop(shut.outcome());
     }
+    gate.pass();
     message(connection, letter, queue, options).await
 }
 
@@ -211,13 +213,13 @@ async fn envelope_step_by_step(
 async fn envelope_at_once(
     connection: &mut Connection,
     letter: &Letter<'_>,
-    begun: Begun<'_>,
+    begun: Begun,
     options: &Options,
 ) -> Result<(), Failed> {
     let limit = options.timeout;
     let mut group = match begun {
         Begun::Nothing => letter.envelope.group(&options.envelope_from, &connection.offers),
-        Begun::Envelope(_) => String::new(),
+        Begun::Envelope => String::new(),
     };
     let mut failed: Option<Failed> = None;
     let mut listening = false;

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// What the script knows of a notice it is asked about.
 #[derive(Clone, Debug)]
@@ -71,8 +71,9 @@ impl Carrier for Scripted {
 
     fn close(&self, _: i64) {}
 
-    async fn carry(&self, job: Job) -> Outcome {
-        let mut gate = Gate::default().unless(job.halted.clone()).unless(job.stopping.clone()).under(job.lease.clone());
+    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
+        let mut gate = Gate::default().holding(place).under(job.lease.clone());
+        gate = gate.unless(job.halted.clone()).unless(job.stopping.clone());
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
         }
