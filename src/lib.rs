@@ -17,6 +17,7 @@
 //! | [`dispatch`] | step: claim, send, decide, record, in one loop; `sending` is on disk before a byte is on the wire |
 //! | [`content`] | step: templates to the exact words of a notice; what it could not fill it refuses before the start |
 //! | [`providers`] | step: hands a message to whoever carries it; what goes wrong is an outcome, never an error |
+//! | [`desk`] | step: whose case comes next, when somebody may be called, why a case may be closed; pure |
 //! | [`model`] | the words and rules all of them share; pure: no I/O, no clock, no drawing of lots |
 //!
 //! Two promises hold everywhere. Nobody is forgotten: rows = persons + merged + rejected, and the standings of persons
@@ -27,6 +28,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod desk;
 pub mod dispatch;
 pub mod incident_file;
 pub mod intake;

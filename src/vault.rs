@@ -185,11 +185,38 @@ impl CampaignKeys {
         Ok(SealedPerson { key: seal(&self.wrap, own.as_slice(), &place)?, blob: seal(&own, &clear, &place)? })
     }
 
+    /// Seals a person who has changed under the key they have: what else is sealed under it still opens.
+    pub fn reseal_person(&self, number: i64, own: &[u8], person: &Person) -> Result<SealedPerson, VaultError> {
+        let place = self.place(number);
+        let clear = Zeroizing::new(serde_json::to_vec(&Stored::of(person)).map_err(|_| VaultError::UnknownForm)?);
+        Ok(SealedPerson { key: own.to_vec(), blob: seal(&*self.own_key(number, own)?, &clear, &place)? })
+    }
+
+    /// Seals a remark about a person under the person's own key, so that it goes when the person is erased. `at` is when
+    /// it was written.
+    pub fn seal_remark(&self, number: i64, own: &[u8], at: i64, text: &Personal) -> Result<Vec<u8>, VaultError> {
+        seal(&*self.own_key(number, own)?, text.reveal().as_bytes(), &self.remark_place(number, at))
+    }
+
+    /// Opens what [`CampaignKeys::seal_remark`] sealed of the same person and time.
+    pub fn open_remark(&self, number: i64, own: &[u8], at: i64, sealed: &[u8]) -> Result<Personal, VaultError> {
+        let clear = open(&*self.own_key(number, own)?, sealed, &self.remark_place(number, at))?;
+        Ok(Personal::new(String::from_utf8(clear).map_err(|_| VaultError::UnknownForm)?))
+    }
+
+    fn own_key(&self, number: i64, wrapped: &[u8]) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
+        let own = Zeroizing::new(open(&self.wrap, wrapped, &self.place(number))?);
+        Ok(Zeroizing::new(own.as_slice().try_into().map_err(|_| VaultError::UnknownForm)?))
+    }
+
+    fn remark_place(&self, number: i64, at: i64) -> Vec<u8> {
+        [self.place(number).as_slice(), b"remark", &at.to_be_bytes()].concat()
+    }
+
     /// Opens what [`CampaignKeys::seal_person`] sealed for the same number.
     pub fn open_person(&self, number: i64, sealed: &SealedPerson) -> Result<Person, VaultError> {
         let place = self.place(number);
-        let own = Zeroizing::new(open(&self.wrap, &sealed.key, &place)?);
-        let own: [u8; KEY] = own.as_slice().try_into().map_err(|_| VaultError::UnknownForm)?;
+        let own = self.own_key(number, &sealed.key)?;
         let clear = Zeroizing::new(open(&own, &sealed.blob, &place)?);
         let stored: Stored<'_> = serde_json::from_slice(&clear).map_err(|_| VaultError::UnknownForm)?;
         stored.into_person()
@@ -279,6 +306,9 @@ struct Stored<'a> {
     w: u8,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     x: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Ordinals of contacts that are not used any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    z: Vec<u8>,
 }
 
 fn is_self(role: &u8) -> bool {
@@ -319,6 +349,7 @@ impl<'a> Stored<'a> {
             d: person.data_types.iter().map(|d| d.as_str().into()).collect(),
             w: role_number(person.role),
             x: person.extra.iter().map(|(k, v)| (k.as_str().into(), v.reveal().into())).collect(),
+            z: person.retired.clone(),
         }
     }
 
@@ -335,6 +366,7 @@ impl<'a> Stored<'a> {
             reference: Personal::new(self.r),
             name: Personal::new(self.n),
             contacts: contacts.collect::<Result<_, _>>()?,
+            retired: self.z,
             locale: self.l.into_owned(),
             country: self.o.into_owned(),
             region: self.g.into_owned(),
@@ -387,6 +419,22 @@ mod tests {
             spoilt.blob[at] ^= 1;
             assert_eq!(keys.open_person(1, &spoilt), Err(VaultError::DoesNotOpen));
         }
+    }
+
+    #[test]
+    fn a_remark_opens_after_the_person_changed_and_nowhere_else() {
+        let (keys, _) = master().new_campaign_keys(7).unwrap();
+        let sealed = keys.seal_person(1, &person()).unwrap();
+        let text = Personal::new("asks for her sister");
+        let remark = keys.seal_remark(1, &sealed.key, 99, &text).unwrap();
+        let moved = Person { retired: vec![0], ..person() };
+        let again = keys.reseal_person(1, &sealed.key, &moved).unwrap();
+        assert_eq!(keys.open_person(1, &again).unwrap(), moved);
+        assert_eq!(keys.open_remark(1, &again.key, 99, &remark).unwrap(), text);
+        assert_eq!(keys.open_remark(1, &again.key, 98, &remark), Err(VaultError::DoesNotOpen));
+        let other = keys.seal_person(2, &person()).unwrap();
+        assert_eq!(keys.open_remark(2, &other.key, 99, &remark), Err(VaultError::DoesNotOpen));
+        assert_eq!(keys.reseal_person(2, &sealed.key, &moved), Err(VaultError::DoesNotOpen));
     }
 
     #[test]

@@ -2,15 +2,12 @@
 //!
 //! Invariants: only a call that is owed is printed; each answer changes notice, person and sums in one transaction;
 //! reading the same file twice changes nothing; a task of a settled call is taken off the disk. What a caller wrote
-//! into the column `note` may be anything about a person and is not stored.
+//! into the column `note` may be anything about a person: it is sealed, and the desk shows it on request.
 
-use super::carrier::OpenCampaign;
+use super::desk::record::{Ending, dispositions};
+use super::desk::{Actor, DeskCampaign};
 use super::{App, AppError};
 use crate::model::apply_disposition::{NotACall, apply_disposition};
-use crate::model::campaign::CampaignState;
-use crate::model::channel::Channel;
-use crate::model::disposition::Dispositions;
-use crate::model::incident::CampaignPlan;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
@@ -19,7 +16,7 @@ use crate::providers::call_sheet::export::{ExportError, Exported, export};
 use crate::providers::call_sheet::{self, Task, tasks_of};
 use crate::providers::private_file;
 use crate::store::Tx;
-use crate::store::campaign::Campaign;
+use crate::store::desk::DeskPerson;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +30,7 @@ pub struct CallsImported {
     pub recorded: BTreeMap<String, u64>,
     /// Answers that had been written down before.
     pub unchanged: u64,
-    /// Rows with a remark in the column `note`, which stays in the file.
+    /// Remarks in the column `note` that were sealed and kept with the answers.
     pub remarks: u64,
     /// Rows of which nothing was taken.
     pub problems: Vec<Problem>,
@@ -47,10 +44,8 @@ enum Taken {
 /// What answers are weighed by.
 struct Desk<'a> {
     app: &'a App,
-    campaign: &'a Campaign,
-    plan: &'a CampaignPlan,
-    by: &'a str,
-    now: Micros,
+    campaign: &'a DeskCampaign,
+    actor: Actor<'a>,
 }
 
 impl App {
@@ -89,11 +84,10 @@ impl App {
 
     /// Takes in how calls ended. Each bad row is a problem of its own, and the others count.
     pub async fn import_calls(&self, id: &str, file: &Path, by: &str, now: Micros) -> Result<CallsImported, AppError> {
-        let campaign = self.campaign(id).await?;
+        let campaign = self.at_desk(self.campaign(id).await?)?;
         let sheets = self.call_sheets()?;
-        let plan = OpenCampaign::open(&self.master, &campaign)?.plan;
         let content = fs_err::read(file).map_err(AppError::io("reading the answers"))?;
-        let desk = Desk { app: self, campaign: &campaign, plan: &plan, by, now };
+        let desk = Desk { app: self, campaign: &campaign, actor: Actor { by, now } };
         let mut imported = CallsImported::default();
         let mut good = Vec::new();
         for answer in answers::read(&content, &dispositions()?) {
@@ -106,7 +100,6 @@ impl App {
             let mut settled = Vec::new();
             let mut tx = self.store.begin().await?;
             for answer in chunk {
-                imported.remarks += u64::from(!answer.note.is_empty());
                 match desk.take(&mut tx, answer).await? {
                     Err(problem) => imported.problems.push(problem.at_row(answer.row)),
                     Ok(Taken::Unchanged { settled: done }) => {
@@ -114,6 +107,7 @@ impl App {
                         settled.extend(done.then_some(answer.notice.as_str()));
                     }
                     Ok(Taken::Recorded { settled: done }) => {
+                        imported.remarks += u64::from(!answer.note.is_empty());
                         *imported.recorded.entry(answer.disposition.id.clone()).or_default() += 1;
                         settled.extend(done.then_some(answer.notice.as_str()));
                     }
@@ -133,7 +127,7 @@ impl App {
     }
 
     /// The routes whose calls people make, each with its sheet directory; one name a directory.
-    fn call_sheets(&self) -> Result<Vec<(String, PathBuf)>, AppError> {
+    pub(in crate::app) fn call_sheets(&self) -> Result<Vec<(String, PathBuf)>, AppError> {
         let mut sheets: Vec<(String, PathBuf)> = Vec::new();
         for route in self.config.routes.iter().filter(|r| r.provider == "call-sheet") {
             let directory = call_sheet::directory_of(&route.name, &self.config.settings(route)?)?;
@@ -155,40 +149,42 @@ impl App {
 impl Desk<'_> {
     /// Writes one answer down, or says why it cannot be.
     async fn take(&self, tx: &mut Tx<'_>, answer: &Answer) -> Result<Result<Taken, Problem>, AppError> {
-        let id = &self.campaign.id;
+        let campaign = &self.campaign.campaign;
         let problem = |code, message: String| Ok(Err(Problem::new(code, "notice", message)));
-        let known = self.app.master.read_token(&answer.notice).filter(|(no, _)| *no == self.campaign.no);
+        let known = self.app.master.read_token(&answer.notice).filter(|(no, _)| *no == campaign.no);
         let Some((no, notice)) = known else {
             return problem(
                 "unknown-notice",
-                format!("this is no notice of campaign {id}; keep it as it was exported"),
+                format!("this is no notice of campaign {}; keep it as it was exported", campaign.id),
             );
         };
-        let Some(before) = tx.call_notice(no, notice).await? else {
-            return problem("unknown-notice", format!("campaign {id} no longer has this notice"));
+        let person = tx.desk_person(no, notice.person()).await?;
+        let Some((person, state)) = person.and_then(|p| state_of(&p, notice).map(|state| (p, state))) else {
+            return problem("unknown-notice", format!("campaign {} no longer has this notice", campaign.id));
         };
+        let calls = tx.calls_under(no, notice).await?;
         let disposition = &answer.disposition;
-        if recorded_before(&before.calls, answer) {
+        if recorded_before(&calls, answer) {
             // A retry may have put the call on a sheet anew: then the old answer does not take it off.
             let open = matches!(
-                before.state,
+                state,
                 NoticeState::Queued | NoticeState::Deferred | NoticeState::Sending | NoticeState::Accepted
             );
             return Ok(Ok(Taken::Unchanged { settled: !open }));
         }
-        let ladder = &self.plan.ladder;
-        let mut after = match apply_disposition(ladder, notice, before.state, &before.reach, disposition) {
+        let ladder = &self.campaign.plan.ladder;
+        let after = match apply_disposition(ladder, notice, state, &person.reach, disposition) {
             Ok(after) => after,
-            Err(why) => return Ok(Err(not_taken(why, before.calls.last().map(String::as_str)))),
+            Err(why) => return Ok(Err(not_taken(why, calls.last().map(String::as_str)))),
         };
-        if self.campaign.state == CampaignState::Cancelled {
-            after.next = None;
-        }
-        let suppress: Vec<Channel> =
-            Channel::ALL.into_iter().filter(|c| after.waiting.suppresses(ladder, *c)).collect();
-        tx.record_call(no, notice, (&disposition.id, self.by), &before, &after, &suppress, self.now).await?;
+        let ending = Ending { notice, disposition, remark: Some(&answer.note), locale: None };
+        let _follows = self.campaign.record(tx, &person, &ending, after, self.actor).await?;
         Ok(Ok(Taken::Recorded { settled: !disposition.again }))
     }
+}
+
+fn state_of(person: &DeskPerson, notice: NoticeId) -> Option<NoticeState> {
+    person.notices.iter().find(|n| n.id == notice).map(|n| n.state)
 }
 
 /// Whether this very answer stands in the record: as the call it says it was, or as the last one.
@@ -208,6 +204,7 @@ fn not_taken(why: NotACall, last: Option<&str>) -> Problem {
         NotACall::Sending => {
             ("call-moving", "the call is being put on a sheet at this moment; run the command again".to_owned())
         }
+        NotACall::NoCase => ("no-case", "nobody waits for a call to this person any more".to_owned()),
         NotACall::NotOnSheet => {
             let message =
                 "the call is not on a sheet (any more); only that the person was informed can be recorded now";
@@ -224,13 +221,10 @@ fn not_taken(why: NotACall, last: Option<&str>) -> Problem {
     Problem::new(code, "disposition", message)
 }
 
-fn dispositions() -> Result<Dispositions, AppError> {
-    Ok(Dispositions::built_in().map_err(|e| Problem::new("dispositions", "", e.to_string()))?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::disposition::Dispositions;
     use crate::model::personal::Personal;
 
     #[test]

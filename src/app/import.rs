@@ -293,7 +293,8 @@ impl Writing {
         first: &Person,
         whole: &Person,
     ) -> Result<(), AppError> {
-        let sealed = self.keys.seal_person(existing.no, whole)?;
+        // Under the same key: remarks about the person are sealed with it.
+        let sealed = self.keys.reseal_person(existing.no, &existing.sealed.key, whole)?;
         let hashes: Vec<i64> = whole.contacts.iter().map(|c| self.keys.contact_hash(c)).collect();
         tx.extend_person(self.campaign, existing.no, &whole.reach(), &sealed, &hashes).await?;
         let (before, after) = (first.reach(), whole.reach());

@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod carrier;
 pub mod create;
+pub mod desk;
 pub mod digests;
 pub mod doctor;
 pub mod health;

@@ -12,7 +12,7 @@ const SHOWN: usize = 100;
 /// Export call sheets, or read back how the calls ended
 ///
 /// The sheets hold names, numbers and scripts in clear; they are readable by you only. Of the table that comes back the
-/// columns `notice`, `call` and `disposition` are taken; remarks in `note` stay in the file.
+/// columns `notice`, `call`, `disposition` and `note` are taken; remarks are sealed, and `desk show --reveal` prints them.
 #[derive(Args, Debug)]
 pub struct CallsArgs {
     /// The campaign
@@ -83,7 +83,7 @@ async fn import(id: &str, file: &Path, context: &Context) -> Result<(), Failure>
         let n = imported.remarks;
         context
             .printer
-            .line(format_args!("{n} rows have a remark in `note`: it stays in the file, so keep the file"))?;
+            .line(format_args!("{n} remarks were sealed and kept; `forewarn desk show REF --reveal` prints them"))?;
     }
     Ok(())
 }

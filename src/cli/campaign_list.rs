@@ -53,25 +53,9 @@ pub(super) fn run(_args: &ListArgs, context: &Context) -> Result<(), Failure> {
                 .printer
                 .line("there is no campaign yet; `forewarn campaign create INCIDENT.toml` makes one");
         }
-        for line in aligned(&table) {
+        for line in super::output::aligned(&table) {
             context.printer.line(line)?;
         }
         Ok(())
     })
-}
-
-/// The rows as lines: every column as wide as its widest cell, numbers to the right.
-fn aligned(rows: &[[String; 7]]) -> Vec<String> {
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let line = |row: &[String; 7]| {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(at, (cell, width))| if at < 4 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
-            .collect();
-        cells.join("  ")
-    };
-    rows.iter().map(line).collect()
 }

@@ -135,12 +135,7 @@ fn lines(one: &Shown, rendered: &Rendered) -> Vec<String> {
         }
     });
     lines.push(String::new());
-    lines.into_iter().map(|line| printable(&line)).collect()
-}
-
-/// What a list or a text might hold to command a terminal is shown as a sign instead.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    lines.into_iter().map(|line| super::output::printable(&line)).collect()
 }
 
 /// The notice as files whose names tell the variant and nobody's name.

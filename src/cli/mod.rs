@@ -31,6 +31,14 @@ pub mod campaign_status;
 pub mod check;
 pub mod demo;
 mod demo_report;
+pub mod desk;
+pub mod desk_call;
+pub mod desk_close;
+pub mod desk_correct;
+pub mod desk_list;
+pub mod desk_next;
+pub mod desk_note;
+pub mod desk_show;
 pub mod doctor;
 pub mod provider;
 mod provider_test;
@@ -75,6 +83,8 @@ pub enum Command {
     Check(check::CheckArgs),
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
+    #[command(subcommand)]
+    Desk(desk::DeskCommand),
     Serve(serve::ServeArgs),
     Worker(worker::WorkerArgs),
     #[command(subcommand)]
@@ -113,6 +123,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Init(args) => init::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Campaign(command) => campaign::run(command, context),
+        Command::Desk(command) => desk::run(command, context),
         Command::Serve(args) => serve::run(&args, context),
         Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
@@ -153,6 +164,18 @@ mod tests {
             "campaign retry c --reason-class route-broken",
             "campaign calls c --export d",
             "campaign calls c --import f.csv",
+            "desk list --campaign c --mine --state held --limit 9 --after c:1:2",
+            "desk next --by dora --for 20m",
+            "desk show R-1 --reveal",
+            "desk call R-1 --disposition informed --note x",
+            "desk call R-1 --disposition voicemail --call-back 2h --anyway --contact 2 --language de",
+            "desk correct R-1 --email a@example.com",
+            "desk correct R-1 --phone +4915112345678 --role guardian --replaces 1 --campaign c --by dora",
+            "desk close R-1 --reason unreachable --note x",
+            "desk reopen R-1",
+            "desk note R-1 --note x",
+            "desk release R-1",
+            "desk release --mine",
             "serve --config x.toml",
             "worker --once --config x.toml",
             "worker --listen 127.0.0.1:9101",
@@ -183,6 +206,14 @@ mod tests {
             "campaign calls c",
             "campaign calls c --export d --import f.csv",
             "provider test relay",
+            "desk show",
+            "desk call R-1",
+            "desk correct R-1",
+            "desk correct R-1 --email a@example.com --phone +1",
+            "desk close R-1",
+            "desk release",
+            "desk list --after x",
+            "desk next --for 2d",
             "campaign pause c --reason=",
             "worker --listen 9101",
             "serve --listen localhost:80",

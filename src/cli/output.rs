@@ -86,6 +86,28 @@ impl Printer {
     }
 }
 
+/// What a list or a text might hold to command a terminal is shown as a sign instead.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The rows as lines: every column as wide as its widest cell, the last three, which are numbers, to the right.
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(at, (cell, width))| if at + 3 < N { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+            .collect();
+        cells.join("  ")
+    };
+    rows.iter().map(line).collect()
+}
+
 fn cannot_print(error: io::Error) -> Failure {
     Failure::Fault(anyhow::Error::new(error).context("cannot write to standard output"))
 }

@@ -89,14 +89,14 @@ pub(super) fn country_of(text: &str) -> Option<&'static str> {
 }
 
 /// The BCP 47 tag of a language given as a tag or a name.
-pub(super) fn locale_of(text: &str) -> Option<String> {
+pub fn locale_of(text: &str) -> Option<String> {
     // POSIX writes `zh_CN.UTF-8@variant`.
     let plain = text.split(['.', '@']).next().unwrap_or("").trim();
     tag_of(plain).or_else(|| LANGUAGES.names.get(&folded(text)).map(|tag| (*tag).to_owned()))
 }
 
 /// The region of a canonical tag, or nothing.
-pub(super) fn region_of(tag: &str) -> &str {
+pub fn region_of(tag: &str) -> &str {
     tag.split('-').skip(1).find(|s| s.len() == 2).unwrap_or("")
 }
 

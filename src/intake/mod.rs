@@ -31,6 +31,7 @@ mod workbook;
 pub use database::{DatabaseProblem, query_digest};
 pub use error::{OpenError, ReadError};
 pub use headings::Field;
+pub use locale::{locale_of, region_of};
 pub use rejects::{RejectsError, RejectsWriter};
 pub use workbook::WorkbookProblem;
 

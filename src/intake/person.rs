@@ -64,6 +64,7 @@ pub(super) fn understand(record: TextRecord<'_>, columns: &Columns, spellings: &
         data_types: row.of(Field::DataTypes).map(data_types_of).unwrap_or_default(),
         extra: row.extra(),
         contacts: Vec::with_capacity(columns.contacts.len()),
+        retired: Vec::new(),
     };
     row.contacts(&mut person);
     if says_nothing(person.reference.reveal()) {

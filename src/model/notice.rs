@@ -13,12 +13,28 @@ pub struct NoticeId(pub i64);
 const CHANNEL_BITS: u32 = 4;
 const CONTACT_BITS: u32 = 8;
 
-/// A person has at most this many contacts.
-pub const MAX_CONTACTS: usize = 1 << CONTACT_BITS;
+/// A person has at most this many contacts; the number after them stands for no contact at all.
+pub const MAX_CONTACTS: usize = (1 << CONTACT_BITS) - 1;
+const NO_CONTACT: u8 = MAX_CONTACTS as u8;
 
 impl NoticeId {
     pub fn new(person: i64, contact: u8, channel: Channel) -> NoticeId {
         NoticeId((person << (CHANNEL_BITS + CONTACT_BITS)) | (i64::from(contact) << CHANNEL_BITS) | channel.number())
+    }
+
+    /// Stands for whatever a human did to tell the person without a contact that the list knows: at a counter, by a letter,
+    /// by a number found elsewhere.
+    pub fn by_hand(person: i64) -> NoticeId {
+        NoticeId::new(person, NO_CONTACT, Channel::Phone)
+    }
+
+    pub fn is_by_hand(self) -> bool {
+        self == NoticeId::by_hand(self.person())
+    }
+
+    /// What notes are kept under that are about the person and no notice: an id that no notice has.
+    pub fn of_person(person: i64) -> NoticeId {
+        NoticeId(NoticeId::range_of(person).1)
     }
 
     pub fn person(self) -> i64 {
@@ -109,8 +125,11 @@ mod tests {
                     assert_eq!((id.person(), id.contact(), id.channel()), (person, contact, Some(channel)));
                     let (first, last) = NoticeId::range_of(person);
                     assert!((first..=last).contains(&id.0));
+                    assert_eq!(id.is_by_hand(), contact == 255 && channel == Channel::Phone);
                 }
             }
+            let none = NoticeId::of_person(person);
+            assert_eq!((none.person(), none.channel()), (person, None));
         }
     }
 }

@@ -5,6 +5,9 @@ use super::contact::{Contact, Role};
 use super::notice::NoticeState;
 use super::personal::Personal;
 
+/// Stands in a person's `reach` for a contact that is not used any more.
+pub const RETIRED: char = 'x';
+
 /// A person as a source row gave it, normalised. `reference` is the key of everything.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Person {
@@ -13,6 +16,8 @@ pub struct Person {
     pub name: Personal,
     /// In the order of the source; index = contact ordinal.
     pub contacts: Vec<Contact>,
+    /// Ordinals of contacts that were corrected or given up: they stay in the history and are never used again.
+    pub retired: Vec<u8>,
     /// BCP 47, canonical case; empty where the source says nothing usable.
     pub locale: String,
     /// ISO 3166-1 alpha-2, upper case; empty where unknown.
@@ -27,13 +32,20 @@ pub struct Person {
 }
 
 impl Person {
-    /// The kinds of the contacts in order, a letter each (`e`, `p`): what the plan needs, and nothing personal.
+    /// The kinds of the contacts in order, a letter each (`e`, `p`; [`RETIRED`] for one that is not used any more): what
+    /// the plan needs, and nothing personal.
     pub fn reach(&self) -> String {
-        self.contacts.iter().map(|c| c.kind.letter()).collect()
+        let retired = |at: usize| self.retired.iter().any(|r| usize::from(*r) == at);
+        self.contacts.iter().enumerate().map(|(at, c)| if retired(at) { RETIRED } else { c.kind.letter() }).collect()
+    }
+
+    /// The contacts that may be used, with their ordinals.
+    pub fn live(&self) -> impl Iterator<Item = (u8, &Contact)> {
+        (0..=u8::MAX).zip(&self.contacts).filter(|(at, _)| !self.retired.contains(at))
     }
 
     pub fn first(&self, kind: ContactKind) -> Option<&Contact> {
-        self.contacts.iter().find(|c| c.kind == kind)
+        self.live().map(|(_, contact)| contact).find(|c| c.kind == kind)
     }
 }
 

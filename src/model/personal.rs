@@ -16,6 +16,11 @@ impl Personal {
         &self.0
     }
 
+    /// How many characters it has.
+    pub fn chars(&self) -> usize {
+        self.0.chars().count()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -38,7 +38,8 @@ const COLUMNS: &str = "no, id, incident, kind, title, state, reason, created_at,
     templates, sender, list_digest, texts_digest, ladder_digest, keys, last_person, planned";
 
 /// The tables that hold a part of their own for every campaign.
-const PARTITIONED: [&str; 7] = ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "note"];
+const PARTITIONED: [&str; 8] =
+    ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "note", "desk_case"];
 
 const STATES: &str = "select no, state from campaign order by no";
 
@@ -178,7 +179,7 @@ impl Tx<'_> {
             let sql = format!(
                 "create table {table}_{no} (like {table} including all) with (fillfactor = {});
                  alter table {table} attach partition {table}_{no} for values in ({no})",
-                if matches!(table, "notice" | "attempt" | "person") { 70 } else { 100 }
+                if matches!(table, "notice" | "attempt" | "person" | "desk_case") { 70 } else { 100 }
             );
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
         }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Tx<'_> {
     /// Makes due again up to `limit` notices after this one that failed with this class (or are held as unknown); which.
-    /// Whoever was told another way meanwhile is left alone. Of one person's notices only the one that was tried first is
+    /// Whoever was told another way meanwhile is left alone, and so is a contact that was corrected, and what only a human
+    /// tried. Of one person's notices only the one that was tried first is
     /// due now; each other waits `apart` longer, unless the one before it fails sooner ([`Tx::record`] sees to that), so
     /// that nobody is told on all channels at once.
     pub async fn requeue(
@@ -31,6 +32,7 @@ impl Tx<'_> {
                     and o.id >= p.no * 4096 and o.id < (p.no + 1) * 4096 and (o.due_at is not null or o.state = 'sending'))
              from notice n join person p on p.campaign = n.campaign and p.no = n.id / 4096
              where n.campaign = $1 and n.state in ('failed', 'unknown') and {ended} and n.id > $3
+               and n.attempts > 0 and substr(p.reach, cast(n.id / 16 % 256 + 1 as integer), 1) <> 'x'
                and p.standing in ('in_flight', 'needs_human', 'unreachable')
              order by n.id limit $4{}",
             self.engine().locking("n, p")

@@ -9,6 +9,7 @@ pub mod account;
 pub mod approval;
 pub mod campaign;
 pub mod claim;
+pub mod desk;
 mod engine;
 mod error;
 pub mod followup;

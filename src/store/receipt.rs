@@ -1,6 +1,7 @@
 //! How calls ended: the disposition as a note, and in the same transaction what it does to notice, person and sums.
 
-use super::{Store, StoreError, Tx, json};
+use super::desk::NewNote;
+use super::{Store, StoreError, Tx};
 use crate::model::apply_disposition::AfterCall;
 use crate::model::channel::Channel;
 use crate::model::notice::{NoticeId, NoticeState};
@@ -15,16 +16,17 @@ pub(super) const OPEN_CALL: &str = "(n.channel = 'phone' and n.state = 'accepted
     where a.campaign = n.campaign and a.notice = n.id and a.class = 'accepted' and a.provider = 'call-sheet'))";
 
 /// The word that notes about ended calls are kept under.
-const CALL: &str = "call";
+pub(super) const CALL: &str = "call";
 
-/// A notice as a disposition meets it.
-#[derive(Clone, Debug)]
-pub struct CallNotice {
-    pub state: NoticeState,
-    pub standing: Standing,
-    pub reach: String,
-    /// The dispositions so far, in order.
-    pub calls: Vec<String>,
+/// How one call ended.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedCall<'a> {
+    pub notice: NoticeId,
+    pub disposition: &'a str,
+    pub by: &'a str,
+    /// The caller's remark, sealed.
+    pub remark: Option<&'a [u8]>,
+    pub at: Micros,
 }
 
 impl Store {
@@ -61,98 +63,60 @@ impl Store {
 }
 
 impl Tx<'_> {
-    /// The notice with what was recorded of its calls; `None` where the campaign has no such notice.
-    pub async fn call_notice(&mut self, campaign: i64, notice: NoticeId) -> Result<Option<CallNotice>, StoreError> {
-        let sql = format!(
-            "select n.state, p.standing, p.reach from notice n
-             join person p on p.campaign = n.campaign and p.no = n.id / 4096
-             where n.campaign = $1 and n.id = $2{}",
-            self.engine().locking("n, p")
-        );
-        let row: Option<(String, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(campaign)
-            .bind(notice.0)
-            .fetch_optional(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
-        let Some((state, standing, reach)) = row else { return Ok(None) };
-        let calls =
-            sqlx::query_scalar("select text from note where campaign = $1 and notice = $2 and what = $3 order by id")
-                .bind(campaign)
-                .bind(notice.0)
-                .bind(CALL)
-                .fetch_all(self.conn())
-                .await
-                .map_err(|e| self.fail(e))?;
-        Ok(Some(CallNotice {
-            state: self.store.word(&state, NoticeState::parse)?,
-            standing: self.store.word(&standing, Standing::parse)?,
-            reach,
-            calls,
-        }))
-    }
-
-    /// Writes down how a call ended and what follows. `before` is the notice as [`Tx::call_notice`] gave it in this
-    /// transaction, `suppress` the channels whose waiting notices are not sent any more.
-    #[expect(clippy::too_many_arguments, reason = "one receipt with its record")]
+    /// Writes down how a call ended and what follows. `before` is the notice's state (`None`: there is none) and where the
+    /// person stands, read in this transaction; `needless` picks the waiting notices that are not sent any more.
     pub async fn record_call(
         &mut self,
         campaign: i64,
-        notice: NoticeId,
-        (disposition, by): (&str, &str),
-        before: &CallNotice,
+        ended: &EndedCall<'_>,
+        before: (Option<NoticeState>, Standing),
         after: &AfterCall,
-        suppress: &[Channel],
-        now: Micros,
+        needless: impl Fn(NoticeId) -> bool,
     ) -> Result<(), StoreError> {
-        sqlx::query("insert into note (campaign, notice, at, by_name, what, text) values ($1, $2, $3, $4, $5, $6)")
-            .bind(campaign)
-            .bind(notice.0)
-            .bind(now)
-            .bind(by)
-            .bind(CALL)
-            .bind(disposition)
-            .execute(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+        let (notice, now) = (ended.notice, ended.at);
+        let note = NewNote { notice, at: now, by: ended.by, what: CALL, text: ended.disposition, sealed: ended.remark };
+        self.add_person_note(campaign, &note).await?;
         let mut changes = Vec::new();
-        if before.state != after.state {
-            self.move_call(campaign, notice, after, now).await?;
-            changes.push(("notice".to_owned(), before.state.as_str().to_owned(), -1));
-            changes.push(("notice".to_owned(), after.state.as_str().to_owned(), 1));
+        if before.0 != after.state
+            && let Some(state) = after.state
+        {
+            self.move_call(campaign, notice, (state, after.reason), now).await?;
+            changes.extend(before.0.map(|state| ("notice".to_owned(), state.as_str().to_owned(), -1)));
+            changes.push(("notice".to_owned(), state.as_str().to_owned(), 1));
         }
-        changes.extend(self.suppress_waiting(campaign, notice, suppress, now).await?);
+        changes.extend(self.suppress_waiting(campaign, notice, needless, now).await?);
         if let Some(next) = after.next {
             let id = next.id(notice.person());
-            changes.push((
-                "notice".into(),
-                "queued".into(),
-                self.queue_at_once(campaign, id, next.channel, now).await?,
-            ));
+            let queued = self.queue_at_once(campaign, id, next.channel, now).await?;
+            changes.push(("notice".into(), "queued".into(), queued));
         }
-        let mut wanted = BTreeMap::from([(notice.person(), after.standing_from(before.standing))]);
+        let mut wanted = BTreeMap::from([(notice.person(), after.standing_from(before.1))]);
         if after.weigh {
             self.weigh_other_notices(campaign, &mut wanted).await?;
         }
         changes.extend(self.stand_anew(campaign, &wanted).await?);
         self.tally(campaign, changes);
-        Ok(())
+        self.count_call(campaign, notice.person(), now).await
     }
 
-    async fn move_call(
+    /// Gives the notice of a call its state; makes it where there was none.
+    pub(super) async fn move_call(
         &mut self,
         campaign: i64,
         notice: NoticeId,
-        after: &AfterCall,
+        (state, reason): (NoticeState, Option<Class>),
         now: Micros,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "update notice set state = $3, reason = $4, due_at = null, changed_at = $5 where campaign = $1 and id = $2",
+            "insert into notice (campaign, id, channel, state, reason, first_due, changed_at)
+             values ($1, $2, 'phone', $3, $4, $5, $5)
+             on conflict (campaign, id) do update set state = excluded.state, reason = excluded.reason, due_at = null,
+                                                      changed_at = excluded.changed_at",
         )
         .bind(campaign)
         .bind(notice.0)
-        .bind(after.state.as_str())
-        .bind(after.reason.map(Class::as_str))
+        .bind(state.as_str())
+        .bind(reason.map(Class::as_str))
         .bind(now)
         .execute(self.conn())
         .await
@@ -160,36 +124,34 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes the person's other waiting notices of these channels out of the queue; the changes to the sums.
-    async fn suppress_waiting(
+    /// Takes the person's other waiting notices that are needless out of the queue; the changes to the sums.
+    pub(super) async fn suppress_waiting(
         &mut self,
         campaign: i64,
         notice: NoticeId,
-        channels: &[Channel],
+        needless: impl Fn(NoticeId) -> bool,
         now: Micros,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
         let (first, last) = NoticeId::range_of(notice.person());
-        let names: Vec<serde_json::Value> = channels.iter().map(|c| serde_json::json!([c.as_str()])).collect();
         let sql = format!(
             "select n.id, n.state from notice n
-             where n.campaign = $1 and n.id >= $2 and n.id <= $3 and n.id <> $4 and n.due_at is not null
-               and n.channel in (select value ->> 0 from json_each($5)){}",
+             where n.campaign = $1 and n.id >= $2 and n.id <= $3 and n.id <> $4 and n.due_at is not null{}",
             self.engine().locking("n")
         );
-        let waiting: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let mut waiting: Vec<(i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
             .bind(first)
             .bind(last)
             .bind(notice.0)
-            .bind(json(&names))
             .fetch_all(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
+        waiting.retain(|(id, _)| needless(NoticeId(*id)));
         self.suppress(campaign, waiting, now).await
     }
 
     /// Queues a notice for now, also where it was queued for later; 1 where it is new, else 0.
-    async fn queue_at_once(
+    pub(super) async fn queue_at_once(
         &mut self,
         campaign: i64,
         notice: NoticeId,

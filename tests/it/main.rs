@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod create_again;
 mod demo;
+mod desk;
 mod dispatch;
 mod documents;
 mod incident_file;

@@ -385,11 +385,15 @@ fn a_wrong_number_goes_on_up_the_ladder_and_being_told_ends_it() {
     let notices = |key: &str| status["notices"][key].as_i64();
     assert_eq!(
         (notices("suppressed"), notices("queued")),
-        (Some(2), Some(3)),
-        "no SMS to who was told, or may be a fraud"
+        (Some(3), Some(2)),
+        "no SMS to who was told, to who may be a fraud, or to a number that is somebody else's"
     );
     place.ok("worker --once");
-    assert_eq!(place.sum(), "5=2+2+1+0+0", "the SMS of the wrong number went out at once");
+    assert_eq!(place.sum(), "5=1+2+2+0+0", "whose number is wrong needs a human");
+    fill(&place, &[("C-4", "wants-writing")]);
+    assert_eq!(place.json("campaign calls ID --import answers.csv --json")["recorded"], 1);
+    place.ok("worker --once");
+    assert_eq!(place.sum(), "5=2+1+2+0+0", "the SMS of who does not want to listen went out at once");
     let problems = [("unknown-notice", "notice,disposition\n00,informed\n"), ("no-column", "a,b\n1,2\n")];
     for (code, table) in problems {
         fs_err::write(place.path("bad.csv"), table).expect("written");

@@ -11,6 +11,7 @@ use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::Class;
 use forewarn::model::person::Standing;
 use forewarn::model::time::{HOUR, Micros, SECOND};
+use forewarn::store::receipt::EndedCall;
 use std::time::Duration;
 
 /// Calls first, then texts.
@@ -32,12 +33,13 @@ async fn told_by_telephone(app: &TestApp, no: i64, persons: impl Iterator<Item =
     let mut tx = app.store.begin().await.unwrap();
     for person in persons {
         let notice = NoticeId::new(person, 0, Channel::Phone);
-        let before = tx.call_notice(no, notice).await.unwrap().unwrap();
-        let after = apply_disposition(ladder, notice, before.state, &before.reach, informed).unwrap();
+        let before = tx.desk_person(no, person).await.unwrap().unwrap();
+        let state = before.notices.iter().find(|n| n.id == notice).unwrap().state;
+        let after = apply_disposition(ladder, notice, state, &before.reach, informed).unwrap();
         assert_eq!(after.waiting, Waiting::SuppressUnlessAlways);
-        let suppress: Vec<Channel> =
-            Channel::ALL.into_iter().filter(|c| after.waiting.suppresses(ladder, *c)).collect();
-        tx.record_call(no, notice, ("informed", "a test"), &before, &after, &suppress, now()).await.unwrap();
+        let needless = |waits| after.waiting.suppresses(ladder, notice, waits);
+        let ended = EndedCall { notice, disposition: "informed", by: "a test", remark: None, at: now() };
+        tx.record_call(no, &ended, (Some(state), before.standing), &after, needless).await.unwrap();
     }
     tx.commit().await.unwrap();
 }
