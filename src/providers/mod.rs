@@ -8,6 +8,7 @@ pub mod examples;
 pub mod http;
 pub mod native;
 pub mod private_file;
+pub mod receipt;
 pub mod sandbox;
 pub mod settings;
 pub mod smtp;

@@ -7,6 +7,7 @@
 use super::super::settings::{SettingDecl, SettingKind, Settings};
 use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
 use super::leaf::{Leaf, Name, Piece};
+use super::receipt;
 use super::rule::{Place, Rule, Statuses};
 use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Field, Node, RECEIPTS};
 use crate::model::channel::Channel;
@@ -34,19 +35,19 @@ pub fn compile(stem: &str, file: &str, text: &str) -> Result<Definition, Vec<Pro
 }
 
 /// Collects problems, so that a file is corrected in one go.
-struct Findings<'a> {
+pub(super) struct Findings<'a> {
     file: &'a str,
     problems: Vec<Problem>,
 }
 
 impl Findings<'_> {
-    fn add(&mut self, place: &str, message: impl AsRef<str>) {
+    pub(super) fn add(&mut self, place: &str, message: impl AsRef<str>) {
         let message = format!("{}, {place}: {}", self.file, message.as_ref());
         self.problems.push(Problem::new("bad-definition", place, message));
     }
 
     /// The value, or `None` and a finding.
-    fn take<T>(&mut self, place: &str, result: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, place: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.add(place, message)).ok()
     }
 }
@@ -69,6 +70,10 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
     if let Some(probe) = &probe {
         probe_names_no_notice(probe, findings);
     }
+    let receipt = match &entry.receipt {
+        Some(section) => Some(receipt::compile(section, &scope, findings)?),
+        None => None,
+    };
     let send = send?;
     Some(Definition {
         name: entry.name,
@@ -77,6 +82,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         about: entry.about,
         send,
         probe,
+        receipt,
         examples: entry.example,
         example_settings: example_settings(&settings, &entry.example_settings),
         settings,
@@ -164,17 +170,17 @@ fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<Setting
 }
 
 /// The names a leaf may use.
-struct Scope<'a> {
+pub(super) struct Scope<'a> {
     settings: &'a [SettingDecl],
 }
 
 impl Scope<'_> {
-    fn leaf(&self, text: &str) -> Result<Leaf, String> {
+    pub(super) fn leaf(&self, text: &str) -> Result<Leaf, String> {
         let names: Vec<&str> = self.settings.iter().map(|d| d.name.as_str()).collect();
         Leaf::parse(text, &names)
     }
 
-    fn setting(&self, name: &str) -> Result<String, String> {
+    pub(super) fn setting(&self, name: &str) -> Result<String, String> {
         if self.settings.iter().any(|d| d.name == name) {
             return Ok(name.to_owned());
         }
@@ -182,7 +188,7 @@ impl Scope<'_> {
         Err(format!("the file declares no setting `{name}`{hint}"))
     }
 
-    fn is_secret(&self, name: &Name) -> bool {
+    pub(super) fn is_secret(&self, name: &Name) -> bool {
         let Name::Setting(name) = name else { return false };
         self.settings.iter().any(|d| d.name == *name && d.kind == SettingKind::Secret)
     }

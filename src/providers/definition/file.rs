@@ -1,6 +1,7 @@
 //! What serde reads from a definition file. An unknown key is refused with the nearest valid one.
 
 use super::super::settings::SettingKind;
+use super::receipt::ReceiptEntry;
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
@@ -18,7 +19,7 @@ pub struct DefinitionFile {
     pub settings: BTreeMap<String, SettingEntry>,
     pub send: ExchangeEntry,
     pub probe: Option<ExchangeEntry>,
-    pub receipt: Option<toml::Table>,
+    pub receipt: Option<ReceiptEntry>,
     #[serde(default)]
     pub example_settings: BTreeMap<String, toml::Value>,
     #[serde(default)]

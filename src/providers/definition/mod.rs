@@ -5,14 +5,17 @@
 //! fail later for a reason that lies in the file. The language is described in `providers/README.md`.
 
 pub mod check;
+pub mod event;
 pub mod file;
 pub mod leaf;
+pub mod receipt;
 pub mod rule;
 
 use super::settings::{Declared, SettingDecl, Settings};
 use crate::model::channel::Channel;
 use crate::model::problem::Problem;
 use leaf::Leaf;
+use receipt::Reports;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use rule::Rule;
@@ -38,6 +41,8 @@ pub struct Definition {
     pub send: Exchange,
     /// A harmless request that shows whether the credentials work.
     pub probe: Option<Exchange>,
+    /// What the provider reports later, where it does.
+    pub receipt: Option<Reports>,
     pub examples: Vec<file::Example>,
     pub example_settings: Settings,
 }

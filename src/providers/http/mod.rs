@@ -4,6 +4,7 @@
 //! bounds the whole exchange. Urls are never logged and never stand in an outcome: some providers want their password
 //! in the query.
 
+pub mod hook;
 pub mod reply;
 pub mod request;
 pub mod tls;
@@ -33,6 +34,7 @@ pub struct Http {
     settings: Declared,
     client: Client,
     timeout: Option<Duration>,
+    certificates: hook::Certificates,
 }
 
 impl fmt::Debug for Http {
@@ -60,12 +62,17 @@ impl Http {
         }
         let settings = definition.declare(settings, route)?;
         plaintext_is_meant(route, &settings).map_err(|problem| vec![problem])?;
+        if settings.boolean(RECEIPTS) == Some(true)
+            && let Some(reports) = &definition.receipt
+        {
+            hook::can_verify(route, &reports.verify, &settings).map_err(|problem| vec![problem])?;
+        }
         let timeout = settings.text("timeout").and_then(parse_duration).and_then(|t| u64::try_from(t).ok());
         let timeout = timeout.map(Duration::from_micros);
         let bound = timeout.unwrap_or(definition.send.timeout);
         let client =
             tls::client(route, settings.text("ca_file"), bound, concurrency).map_err(|problem| vec![problem])?;
-        Ok(Http { definition, settings, client, timeout })
+        Ok(Http { definition, settings, client, timeout, certificates: hook::Certificates::default() })
     }
 
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
