@@ -11,7 +11,7 @@ use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
 use super::lookup;
 use super::rule::{Place, Rule, Statuses};
-use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Node};
+use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Node, RECEIPTS};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -62,7 +62,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         findings.add("docs", "must be the https:// address of the provider's own description");
     }
     let channels = channels(&entry.channels, findings);
-    let (settings, inherited) = settings(&entry.settings, findings);
+    let (settings, inherited) = settings(&entry, findings);
     let scope = Scope { settings: &settings, tables: &entry.by_language };
     let send = exchange("send", &entry.send, &scope, findings);
     let answers = entry
@@ -130,10 +130,8 @@ fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
     found.collect()
 }
 
-fn settings(
-    entries: &BTreeMap<String, SettingEntry>,
-    findings: &mut Findings<'_>,
-) -> (Vec<SettingDecl>, Vec<(String, String)>) {
+fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<SettingDecl>, Vec<(String, String)>) {
+    let entries: &BTreeMap<String, SettingEntry> = &entry.settings;
     let mut declared = Vec::new();
     let mut inherited = Vec::new();
     for (name, entry) in entries {
@@ -175,6 +173,10 @@ fn settings(
     declared.push(SettingDecl::with_default("allow_plaintext", SettingKind::Boolean, "false"));
     let duration = Regex::new("^[0-9]+(ms|s|m)$").ok();
     declared.push(SettingDecl { pattern: duration, ..SettingDecl::optional("timeout", SettingKind::Text) });
+    if entry.receipt.is_some() {
+        let about = "the provider reports to [server] public_url, and the ladder waits for its reports".to_owned();
+        declared.push(SettingDecl { about, ..SettingDecl::with_default(RECEIPTS, SettingKind::Boolean, "false") });
+    }
     (declared, inherited)
 }
 

@@ -27,6 +27,7 @@ pub struct DefinitionFile {
     /// Words by the language of a notice: table, then language.
     #[serde(default)]
     pub by_language: BTreeMap<String, BTreeMap<String, String>>,
+    pub receipt: Option<toml::Table>,
     #[serde(default)]
     pub example_settings: BTreeMap<String, toml::Value>,
     #[serde(default)]

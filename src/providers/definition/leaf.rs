@@ -8,7 +8,7 @@ use crate::model::nearest::suggestion;
 use std::borrow::Cow;
 
 /// Everything a leaf may name beside `settings.…`.
-pub const NAMES: [(&str, Name); 29] = [
+pub const NAMES: &[(&str, Name)] = &[
     ("to", Name::To),
     ("to_digits", Name::ToDigits),
     ("text", Name::Text),
@@ -38,6 +38,7 @@ pub const NAMES: [(&str, Name); 29] = [
     ("sent.unix", Name::SentUnix),
     ("sent.time", Name::SentTime),
     ("sent.date", Name::SentDate),
+    ("hook", Name::Hook),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub enum Name {
     SentDate,
     /// A word of the table `[by_language.NAME]`, for the language of the notice.
     ByLanguage(String),
+    /// The address that takes this route's reports; empty where the route takes none.
+    Hook,
 }
 
 /// What a name stands for in one request.

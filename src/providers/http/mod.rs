@@ -17,7 +17,7 @@ pub mod vonage_sig;
 use super::definition::answer::Answer;
 use super::definition::leaf::Leaf;
 use super::definition::rule::Reply;
-use super::definition::{Auth, Definition, Exchange};
+use super::definition::{Auth, Definition, Exchange, RECEIPTS};
 use super::settings::{Declared, SettingKind, Settings};
 use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
@@ -119,7 +119,7 @@ impl Http {
     }
 
     /// A call by a machine needs words, a voice for their language, and an end in sight.
-    fn unspeakable(&self, values: &Values<'_>, out: &Outgoing, most: Option<usize>) -> Option<Outcome> {
+    fn unspeakable(&self, out: &Outgoing, most: Option<usize>) -> Option<Outcome> {
         let refused = |code: &str, text: &str| Some(Outcome::new(Class::ContentRefused, code, text));
         let language = &out.language;
         if let Some(table) = self.definition.tables().find(|table| self.definition.word(table, language).is_none()) {
@@ -188,7 +188,12 @@ impl Http {
 
     pub fn abilities(&self) -> Abilities {
         let idempotent = self.values(None).render(&self.definition.send.idempotent);
-        Abilities { idempotent: idempotent == "true", reports_delivery: false }
+        Abilities { idempotent: idempotent == "true", reports_delivery: self.listens() }
+    }
+
+    /// Whether the provider reports to an address of ours, so that there must be one.
+    pub fn listens(&self) -> bool {
+        self.settings.boolean(RECEIPTS) == Some(true)
     }
 
     /// Asks the provider without sending anything: the definition's probe, or whether its server answers at all.
