@@ -334,6 +334,9 @@ fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
             value: scope.setting(value)?,
         },
         Some(AuthEntry::Query([name, value])) => Auth::Query { name: name.clone(), value: scope.setting(value)? },
+        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What serde reads from a definition file. An unknown key is refused with the nearest valid one.
 
 use super::super::settings::SettingKind;
+use super::signing::{Acs3Entry, Sigv4Entry, Tc3Entry};
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
@@ -74,6 +75,9 @@ pub enum AuthEntry {
     Header([String; 2]),
     /// Name of the query parameter, setting of its value.
     Query([String; 2]),
+    Sigv4(Sigv4Entry),
+    Acs3(Acs3Entry),
+    Tc3(Tc3Entry),
 }
 
 /// Places in a reply: a JSON pointer, `header:NAME`, or `body` for the first line of a plain reply.

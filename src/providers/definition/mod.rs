@@ -8,6 +8,7 @@ pub mod check;
 pub mod file;
 pub mod leaf;
 pub mod rule;
+pub mod signing;
 
 use super::settings::{Declared, SettingDecl, Settings};
 use crate::model::channel::Channel;
@@ -16,6 +17,7 @@ use leaf::Leaf;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use rule::Rule;
+use signing::Signing;
 use std::time::Duration;
 
 /// Settings that the engine itself takes, for every definition.
@@ -87,10 +89,23 @@ pub enum Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     None,
-    Basic { user: String, password: String },
-    Bearer { token: String },
-    Header { name: HeaderName, value: String },
-    Query { name: String, value: String },
+    Basic {
+        user: String,
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+    Header {
+        name: HeaderName,
+        value: String,
+    },
+    Query {
+        name: String,
+        value: String,
+    },
+    /// The whole request is signed.
+    Signed(Signing),
 }
 
 impl Definition {

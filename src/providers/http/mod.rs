@@ -6,6 +6,7 @@
 
 pub mod reply;
 pub mod request;
+pub mod sign;
 pub mod tls;
 pub mod values;
 

@@ -3,6 +3,7 @@
 
 use super::super::definition::leaf::Value;
 use super::super::definition::{Auth, Body, Exchange, Field, Node};
+use super::sign::{self, Moment, percent_encoded};
 use super::values::Values;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +32,11 @@ pub fn build(exchange: &Exchange, values: &Values<'_>) -> Result<Request, Unprep
         query.push((name.clone(), value.to_owned()));
     }
     if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&query);
+        if let Auth::Signed(_) = exchange.auth {
+            url.set_query(Some(&sign::query(&query)));
+        } else {
+            url.query_pairs_mut().extend_pairs(&query);
+        }
     }
     let mut request = Request::new(exchange.method.clone(), url);
     *request.timeout_mut() = Some(exchange.timeout);
@@ -56,6 +61,9 @@ pub fn build(exchange: &Exchange, values: &Values<'_>) -> Result<Request, Unprep
         request.headers_mut().insert(name, header_value(name.as_str(), &out.idempotency_key)?);
     }
     authorise(&mut request, &exchange.auth, values)?;
+    if let Auth::Signed(signing) = &exchange.auth {
+        sign::sign(&mut request, signing, values, &Moment::now())?;
+    }
     Ok(request)
 }
 
@@ -71,19 +79,6 @@ fn address(exchange: &Exchange, values: &Values<'_>) -> Result<Url, Unpreparable
     let path = path.render_with(|name| values.of(name), percent_encoded);
     let base = if path.is_empty() { base } else { base.trim_end_matches('/') };
     Url::parse(&format!("{base}{path}")).map_err(|_| Unpreparable::Address)
-}
-
-/// Everything but the unreserved characters of RFC 3986 as `%XX`.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 fn pairs(fields: &[Field], values: &Values<'_>) -> Vec<(String, String)> {
@@ -145,7 +140,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Unpreparable> {
 fn authorise(request: &mut Request, auth: &Auth, values: &Values<'_>) -> Result<(), Unpreparable> {
     let setting = |name: &str| values.settings.text(name).filter(|value| !value.is_empty());
     let (name, value) = match auth {
-        Auth::None | Auth::Query { .. } => return Ok(()),
+        Auth::None | Auth::Query { .. } | Auth::Signed(_) => return Ok(()),
         Auth::Basic { user, password } => {
             let pair = format!("{}:{}", setting(user).unwrap_or_default(), setting(password).unwrap_or_default());
             (AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)))
