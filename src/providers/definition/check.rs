@@ -364,6 +364,9 @@ fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
         Some(AuthEntry::VonageSig(sig)) => {
             Auth::VonageSig { secret: scope.setting(&sig.secret)?, method: scope.setting(&sig.method)? }
         }
+        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
     })
 }
 

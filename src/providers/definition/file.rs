@@ -3,6 +3,7 @@
 use super::super::settings::SettingKind;
 use super::answer::AnswerEntry;
 use super::lookup::LookupEntry;
+use super::signing::{Acs3Entry, Sigv4Entry, Tc3Entry};
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
@@ -92,6 +93,9 @@ pub enum AuthEntry {
     /// The request's own parameters, signed.
     #[serde(rename = "vonage-sig")]
     VonageSig(VonageSigEntry),
+    Sigv4(Sigv4Entry),
+    Acs3(Acs3Entry),
+    Tc3(Tc3Entry),
 }
 
 /// Names of settings.

@@ -12,6 +12,7 @@ pub mod leaf;
 pub mod lookup;
 pub mod pointer;
 pub mod rule;
+pub mod signing;
 
 use super::settings::{Declared, SettingDecl, Settings};
 use crate::model::channel::Channel;
@@ -22,6 +23,7 @@ use lookup::Lookup;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use rule::Rule;
+use signing::Signing;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -118,12 +120,31 @@ pub enum Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     None,
-    Basic { user: String, password: String },
-    Bearer { token: String },
-    Header { name: HeaderName, value: String },
-    Query { name: String, value: String },
-    Jwt { key: String, application: String },
-    VonageSig { secret: String, method: String },
+    Basic {
+        user: String,
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+    Header {
+        name: HeaderName,
+        value: String,
+    },
+    Query {
+        name: String,
+        value: String,
+    },
+    Jwt {
+        key: String,
+        application: String,
+    },
+    VonageSig {
+        secret: String,
+        method: String,
+    },
+    /// The whole request is signed.
+    Signed(Signing),
 }
 
 impl Body {

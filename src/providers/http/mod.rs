@@ -10,6 +10,7 @@ pub mod moment;
 pub mod multipart;
 pub mod reply;
 pub mod request;
+pub mod sign;
 pub mod tls;
 pub mod values;
 pub mod vonage_sig;

@@ -3,6 +3,7 @@
 
 use super::super::definition::leaf::{Name, Piece, Value};
 use super::super::definition::{Auth, Body, Exchange, Field, Node};
+use super::sign::{self, Moment, percent_encoded};
 use super::values::Values;
 use super::{jwt, multipart, vonage_sig};
 use base64::Engine;
@@ -37,7 +38,11 @@ pub fn build(exchange: &Exchange, values: &Values<'_>) -> Result<Request, Unprep
         sign_parameters(&mut query, &exchange.auth, values)?;
     }
     if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&query);
+        if let Auth::Signed(_) = exchange.auth {
+            url.set_query(Some(&sign::query(&query)));
+        } else {
+            url.query_pairs_mut().extend_pairs(&query);
+        }
     }
     let mut request = Request::new(exchange.method.clone(), url);
     *request.timeout_mut() = Some(exchange.timeout);
@@ -67,6 +72,9 @@ pub fn build(exchange: &Exchange, values: &Values<'_>) -> Result<Request, Unprep
         request.headers_mut().insert(name, header_value(name.as_str(), &out.idempotency_key)?);
     }
     authorise(&mut request, &exchange.auth, values)?;
+    if let Auth::Signed(signing) = &exchange.auth {
+        sign::sign(&mut request, signing, values, &Moment::now())?;
+    }
     Ok(request)
 }
 
@@ -84,19 +92,6 @@ fn address(exchange: &Exchange, values: &Values<'_>) -> Result<Url, Unpreparable
     Url::parse(&format!("{base}{path}")).map_err(|_| Unpreparable::Address)
 }
 
-/// Everything but the unreserved characters of RFC 3986 as `%XX`.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 fn pairs(fields: &[Field], values: &Values<'_>) -> Vec<(String, String)> {
     let written = fields.iter().filter(|field| !values.leaves_out(field));
     written.map(|field| (field.name.clone(), values.field(field))).collect()
@@ -106,6 +101,9 @@ fn pairs(fields: &[Field], values: &Values<'_>) -> Vec<(String, String)> {
 fn sign_parameters(pairs: &mut Vec<(String, String)>, auth: &Auth, values: &Values<'_>) -> Result<(), Unpreparable> {
     let Auth::VonageSig { secret, method } = auth else { return Ok(()) };
     let setting = |name: &str| values.settings.text(name).unwrap_or_default();
+    if setting(secret).is_empty() {
+        return Ok(());
+    }
     pairs.push(("timestamp".to_owned(), jiff::Timestamp::now().as_second().to_string()));
     let signature = vonage_sig::signature(pairs, setting(secret), setting(method)).ok_or_else(|| {
         let why = format!("must be one of {}", vonage_sig::METHODS.join(", "));
@@ -172,7 +170,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Unpreparable> {
 fn authorise(request: &mut Request, auth: &Auth, values: &Values<'_>) -> Result<(), Unpreparable> {
     let setting = |name: &str| values.settings.text(name).filter(|value| !value.is_empty());
     let (name, value) = match auth {
-        Auth::None | Auth::Query { .. } | Auth::VonageSig { .. } => return Ok(()),
+        Auth::None | Auth::Query { .. } | Auth::VonageSig { .. } | Auth::Signed(_) => return Ok(()),
         Auth::Basic { user, password } => {
             let pair = format!("{}:{}", setting(user).unwrap_or_default(), setting(password).unwrap_or_default());
             (AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)))
