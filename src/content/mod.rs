@@ -22,6 +22,7 @@ mod sms;
 mod terms;
 mod transfer;
 mod trial;
+mod voice;
 mod write;
 
 #[cfg(test)]
@@ -83,6 +84,9 @@ struct Language {
     email: Option<Templates>,
     sms: Option<Templates>,
     call: Option<Templates>,
+    /// The last two templates of `call` are those that a machine speaks.
+    spoken: bool,
+    joins_lines: bool,
     /// Id and heading of each section of the call script.
     sections: Vec<(String, String)>,
 }
@@ -91,7 +95,7 @@ struct Language {
 #[derive(Default)]
 struct Templates {
     uses: resolve::Uses,
-    /// Email: subject, text, and the page under the name of the text; SMS: one; call: one a section.
+    /// Email: subject, text, and the page under the name of the text; SMS: one; call: one a section, and the spoken two.
     names: Vec<String>,
     /// Of the email.
     moulds: mould::Moulds,

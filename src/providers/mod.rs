@@ -6,6 +6,8 @@ pub mod catalogue;
 pub mod definition;
 pub mod examples;
 pub mod http;
+pub mod lookup;
+pub mod lookup_examples;
 pub mod native;
 pub mod private_file;
 pub mod receipt;

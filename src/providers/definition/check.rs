@@ -5,11 +5,14 @@
 //! a 2xx reply can say `accepted`.
 
 use super::super::settings::{SettingDecl, SettingKind, Settings};
+use super::answer;
 use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
+use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
+use super::lookup;
 use super::receipt;
 use super::rule::{Place, Rule, Statuses};
-use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Field, Node, RECEIPTS};
+use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Node, RECEIPTS};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -61,8 +64,18 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
     }
     let channels = channels(&entry.channels, findings);
     let (settings, inherited) = settings(&entry, findings);
-    let scope = Scope { settings: &settings };
+    let scope = Scope { settings: &settings, tables: &entry.by_language };
     let send = exchange("send", &entry.send, &scope, findings);
+    let answers = entry
+        .answer
+        .iter()
+        .filter_map(|(name, entry)| Some((name.clone(), answer::compile(name, entry, &scope, findings)?)));
+    let answers = answers.collect();
+    let mut look_up = |section: &str, entry: &Option<lookup::LookupEntry>| {
+        entry.as_ref().map(|entry| lookup::compile(section, entry, &scope, findings))
+    };
+    let (lookup, by_id) = (look_up("lookup", &entry.lookup), look_up("lookup_by_id", &entry.lookup_by_id));
+    let (lookup, lookup_by_id) = (lookup.flatten(), by_id.flatten());
     let probe = match &entry.probe {
         Some(probe) => Some(exchange("probe", probe, &scope, findings)?),
         None => None,
@@ -83,6 +96,10 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         send,
         probe,
         receipt,
+        lookup,
+        lookup_by_id,
+        answers,
+        by_language: entry.by_language,
         examples: entry.example,
         example_settings: example_settings(&settings, &entry.example_settings),
         settings,
@@ -104,9 +121,9 @@ fn scalar(value: &toml::Value) -> String {
 }
 
 fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
-    let carried = [Channel::Email, Channel::Sms];
+    let carried = Channel::ALL;
     if names.is_empty() {
-        findings.add("channels", "name at least one: email, sms");
+        findings.add("channels", "name at least one: email, sms, phone");
     }
     let found = names.iter().filter_map(|name| match Channel::parse(name).filter(|c| carried.contains(c)) {
         Some(channel) => Some(channel),
@@ -172,12 +189,23 @@ fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<Setting
 /// The names a leaf may use.
 pub(super) struct Scope<'a> {
     settings: &'a [SettingDecl],
+    /// The tables of `[by_language]`.
+    tables: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Scope<'_> {
     pub(super) fn leaf(&self, text: &str) -> Result<Leaf, String> {
         let names: Vec<&str> = self.settings.iter().map(|d| d.name.as_str()).collect();
-        Leaf::parse(text, &names)
+        let leaf = Leaf::parse(text, &names)?;
+        for name in leaf.names() {
+            if let Name::ByLanguage(table) = name
+                && !self.tables.contains_key(table)
+            {
+                let hint = suggestion(table, self.tables.keys().map(String::as_str));
+                return Err(format!("the file has no table `[by_language.{table}]`{hint}"));
+            }
+        }
+        Ok(leaf)
     }
 
     pub(super) fn setting(&self, name: &str) -> Result<String, String> {
@@ -188,13 +216,25 @@ impl Scope<'_> {
         Err(format!("the file declares no setting `{name}`{hint}"))
     }
 
-    pub(super) fn is_secret(&self, name: &Name) -> bool {
+    pub(super) fn is_of_kind(&self, name: &Name, kind: SettingKind) -> bool {
         let Name::Setting(name) = name else { return false };
-        self.settings.iter().any(|d| d.name == *name && d.kind == SettingKind::Secret)
+        self.settings.iter().any(|d| d.name == *name && d.kind == kind)
     }
 }
 
 fn exchange(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Option<Exchange> {
+    let request = request(place, entry, scope, findings);
+    let rules = rules(place, entry, findings);
+    Some(Exchange { rules, ..request? })
+}
+
+/// An exchange without its rules.
+pub(super) fn request(
+    place: &str,
+    entry: &ExchangeEntry,
+    scope: &Scope<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Exchange> {
     let at = |key: &str| format!("{place}.{key}");
     let method = match entry.method.as_str() {
         "GET" => Some(Method::GET),
@@ -218,9 +258,10 @@ fn exchange(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mu
     let idempotent =
         entry.idempotent.as_deref().unwrap_or(if entry.idempotency_header.is_some() { "true" } else { "false" });
     let idempotent = findings.take(&at("idempotent"), scope.leaf(idempotent));
-    let max_segments =
-        entry.max_segments.as_deref().and_then(|text| findings.take(&at("max_segments"), scope.leaf(text)));
-    let rules = rules(place, entry, findings);
+    let mut bound =
+        |key: &str, text: &Option<String>| text.as_deref().and_then(|text| findings.take(&at(key), scope.leaf(text)));
+    let max_segments = bound("max_segments", &entry.max_segments);
+    let max_spoken = bound("max_spoken", &entry.max_spoken);
     Some(Exchange {
         method: method?,
         url: url?,
@@ -232,14 +273,15 @@ fn exchange(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mu
         idempotency_header,
         idempotent: idempotent?,
         max_segments,
-        rules,
+        max_spoken,
+        rules: Vec::new(),
     })
 }
 
-/// The host comes from `base_url` and from nothing else, and a secret never stands in a path.
+/// The host comes from a setting that is a url and from nothing else, and a secret never stands in a path.
 fn url(text: &str, scope: &Scope<'_>) -> Result<Leaf, String> {
     let leaf = scope.leaf(text)?;
-    let from_base = matches!(leaf.0.first(), Some(Piece::Value(Name::Setting(name))) if name == "base_url");
+    let from_base = matches!(leaf.0.first(), Some(Piece::Value(name)) if scope.is_of_kind(name, SettingKind::Url));
     let then_path = match leaf.0.get(1) {
         None => true,
         Some(Piece::Literal(path)) => path.starts_with('/'),
@@ -251,15 +293,10 @@ fn url(text: &str, scope: &Scope<'_>) -> Result<Leaf, String> {
     if text.contains('?') || text.contains('#') {
         return Err("must not hold `?` or `#`: write the query as a table".to_owned());
     }
-    if leaf.names().any(|name| scope.is_secret(name)) {
+    if leaf.names().any(|name| scope.is_of_kind(name, SettingKind::Secret)) {
         return Err("must not hold a secret: addresses are written down by every server on the way".to_owned());
     }
     Ok(leaf)
-}
-
-/// `Some-Header?` is left out where its value is empty.
-fn optional_key(key: &str) -> (&str, bool) {
-    key.strip_suffix('?').map_or((key, false), |name| (name, true))
 }
 
 fn headers(
@@ -278,36 +315,21 @@ fn headers(
     headers
 }
 
-fn fields(place: &str, table: &toml::Table, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Vec<Field> {
-    let mut fields = Vec::new();
-    for (key, value) in table {
-        let (name, omit_empty) = optional_key(key);
-        let leaf = match value.as_str() {
-            Some(text) => scope.leaf(text),
-            None => scope.leaf(&value.to_string()),
-        };
-        if let Some(value) = findings.take(&format!("{place}.{key}"), leaf) {
-            fields.push(Field { name: name.to_owned(), omit_empty, value });
-        }
-    }
-    fields
-}
-
 fn body(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Body {
-    match (&entry.form, &entry.json) {
-        (Some(_), Some(_)) => {
-            findings.add(place, "has both `form` and `json`: a request has one body");
+    let at = |key: &str| format!("{place}.{key}");
+    match (&entry.form, &entry.json, &entry.multipart) {
+        (None, None, None) => Body::None,
+        (Some(form), None, None) => Body::Form(fields(&at("form"), form, scope, findings)),
+        (None, Some(json), None) => Body::Json(node(&at("json"), &toml::Value::Table(json.clone()), scope, findings)),
+        (None, None, Some(table)) => Body::Multipart(parts(&at("multipart"), table, scope, findings)),
+        _ => {
+            findings.add(place, "has two of `form`, `json` and `multipart`: a request has one body");
             Body::None
         }
-        (Some(form), None) => Body::Form(fields(&format!("{place}.form"), form, scope, findings)),
-        (None, Some(json)) => {
-            Body::Json(node(&format!("{place}.json"), &toml::Value::Table(json.clone()), scope, findings))
-        }
-        (None, None) => Body::None,
     }
 }
 
-fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Node {
+pub(super) fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Node {
     match value {
         toml::Value::String(text) => match findings.take(place, scope.leaf(text)) {
             Some(leaf) => Node::Leaf(leaf),
@@ -342,10 +364,19 @@ fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
             value: scope.setting(value)?,
         },
         Some(AuthEntry::Query([name, value])) => Auth::Query { name: name.clone(), value: scope.setting(value)? },
+        Some(AuthEntry::Jwt(jwt)) => {
+            Auth::Jwt { key: scope.setting(&jwt.key)?, application: scope.setting(&jwt.application)? }
+        }
+        Some(AuthEntry::VonageSig(sig)) => {
+            Auth::VonageSig { secret: scope.setting(&sig.secret)?, method: scope.setting(&sig.method)? }
+        }
+        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
     })
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let micros = parse_duration(text).and_then(|micros| u64::try_from(micros).ok()).filter(|micros| *micros > 0);
     micros.map(Duration::from_micros).ok_or_else(|| format!("`{text}` is no duration: write `250ms`, `20s` or `5m`"))
 }
@@ -397,6 +428,7 @@ fn rule(entry: &RuleEntry, read: &ReadEntry) -> Result<Rule, String> {
         code: place(&entry.code, &read.code, true)?,
         said: place(&entry.said, &read.said, false)?,
         message_id: place(&entry.message_id, &read.message_id, false)?,
+        wait_from: place(&entry.wait_from, &read.wait_from, false)?,
         wait: entry.wait.as_deref().map(duration).transpose()?,
     })
 }
@@ -408,7 +440,7 @@ fn outcome(name: &str) -> Result<Class, String> {
         .ok_or_else(|| format!("no outcome is called `{name}`{}", suggestion(name, allowed().map(Class::as_str))))
 }
 
-fn condition(pointer: &str, value: &toml::Value) -> Result<(String, Vec<serde_json::Value>), String> {
+pub(super) fn condition(pointer: &str, value: &toml::Value) -> Result<(String, Vec<serde_json::Value>), String> {
     if !pointer.starts_with('/') {
         return Err(format!("`{pointer}` is no JSON pointer: it begins with `/`"));
     }

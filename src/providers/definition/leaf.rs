@@ -8,7 +8,7 @@ use crate::model::nearest::suggestion;
 use std::borrow::Cow;
 
 /// Everything a leaf may name beside `settings.…`.
-pub const NAMES: [(&str, Name); 18] = [
+pub const NAMES: &[(&str, Name)] = &[
     ("to", Name::To),
     ("to_digits", Name::ToDigits),
     ("text", Name::Text),
@@ -24,8 +24,20 @@ pub const NAMES: [(&str, Name); 18] = [
     ("sms.coding", Name::SmsCoding),
     ("sms.ucs2", Name::SmsUcs2),
     ("sms.dcs", Name::SmsDcs),
+    ("sms.kind", Name::SmsKind),
     ("sms.segments", Name::SmsSegments),
     ("unix_time", Name::UnixTime),
+    ("mime", Name::Mime),
+    ("message_id", Name::MessageId),
+    ("sender.address", Name::SenderAddress),
+    ("sender.name", Name::SenderName),
+    ("sender.mailbox", Name::SenderMailbox),
+    ("spoken.opening", Name::SpokenOpening),
+    ("spoken.message", Name::SpokenMessage),
+    ("provider_id", Name::ProviderId),
+    ("sent.unix", Name::SentUnix),
+    ("sent.time", Name::SentTime),
+    ("sent.date", Name::SentDate),
     ("hook", Name::Hook),
 ];
 
@@ -51,8 +63,31 @@ pub enum Name {
     SmsUcs2,
     /// `0` for GSM-7, `2` for UCS-2: the coding group of 3GPP TS 23.038.
     SmsDcs,
+    /// `text` for GSM-7, `unicode` for UCS-2.
+    SmsKind,
     SmsSegments,
     UnixTime,
+    /// The whole email as it goes over the wire.
+    Mime,
+    /// The email's Message-ID, without `<` and `>`.
+    MessageId,
+    SenderAddress,
+    SenderName,
+    /// Both, as a header writes them: `Example Ltd <dpo@example.com>`.
+    SenderMailbox,
+    /// What a machine that answers the telephone may hear.
+    SpokenOpening,
+    SpokenMessage,
+    /// Of a look-up: the provider's id of the message, where it is known.
+    ProviderId,
+    /// Of a look-up: somewhat before the attempt, in seconds since 1970.
+    SentUnix,
+    /// The same as RFC 3339.
+    SentTime,
+    /// The day of that in UTC, `2026-11-25`.
+    SentDate,
+    /// A word of the table `[by_language.NAME]`, for the language of the notice.
+    ByLanguage(String),
     /// The address that takes this route's reports; empty where the route takes none.
     Hook,
 }
@@ -138,6 +173,9 @@ fn parse_name(name: &str, settings: &[&str]) -> Result<Name, String> {
         }
         let hint = suggestion(setting, settings.iter().copied());
         return Err(format!("`{name}`: the file declares no setting `{setting}`{hint}"));
+    }
+    if let Some(table) = name.strip_prefix("by_language.") {
+        return Ok(Name::ByLanguage(table.to_owned()));
     }
     match NAMES.iter().find(|(known, _)| *known == name) {
         Some((_, found)) => Ok(found.clone()),

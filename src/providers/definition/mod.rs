@@ -4,21 +4,30 @@
 //! `check` turns it into the types here or says everything that is wrong with it; nothing in a [`Definition`] can
 //! fail later for a reason that lies in the file. The language is described in `providers/README.md`.
 
+pub mod answer;
 pub mod check;
 pub mod event;
 pub mod file;
+pub mod form;
 pub mod leaf;
+pub mod lookup;
+pub mod pointer;
 pub mod receipt;
 pub mod rule;
+pub mod signing;
 
 use super::settings::{Declared, SettingDecl, Settings};
 use crate::model::channel::Channel;
 use crate::model::problem::Problem;
-use leaf::Leaf;
+use answer::Answer;
+use leaf::{Leaf, Name};
+use lookup::Lookup;
 use receipt::Reports;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use rule::Rule;
+use signing::Signing;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Settings that the engine itself takes, for every definition.
@@ -43,6 +52,14 @@ pub struct Definition {
     pub probe: Option<Exchange>,
     /// What the provider reports later, where it does.
     pub receipt: Option<Reports>,
+    /// What became of a message, where the provider can be asked.
+    pub lookup: Option<Lookup>,
+    /// The same for a message whose id at the provider is known.
+    pub lookup_by_id: Option<Lookup>,
+    /// Documents that the provider fetches about a notice, by name.
+    pub answers: BTreeMap<String, Answer>,
+    /// Words by the language of a notice: table, then language; `*` for every other language.
+    pub by_language: BTreeMap<String, BTreeMap<String, String>>,
     pub examples: Vec<file::Example>,
     pub example_settings: Settings,
 }
@@ -51,7 +68,7 @@ pub struct Definition {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub method: Method,
-    /// Begins with `{{settings.base_url}}`; what follows is percent-encoded value by value.
+    /// Begins with `{{settings.base_url}}` or another setting that is a url; what follows is percent-encoded value by value.
     pub url: Leaf,
     pub headers: Vec<(HeaderName, bool, Leaf)>,
     pub query: Vec<Field>,
@@ -62,6 +79,8 @@ pub struct Exchange {
     /// Renders `true` where the provider takes the same key twice for one message.
     pub idempotent: Leaf,
     pub max_segments: Option<Leaf>,
+    /// The longest spoken text, in characters.
+    pub max_spoken: Option<Leaf>,
     /// In order; the last one matches everything and says `unknown`.
     pub rules: Vec<Rule>,
 }
@@ -73,6 +92,16 @@ pub struct Field {
     /// Written with `?` behind the name: left out where it renders empty.
     pub omit_empty: bool,
     pub value: Leaf,
+    /// The leaf is XML; what goes into it is escaped.
+    pub xml: bool,
+}
+
+/// A part of a `multipart/form-data` body.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub field: Field,
+    /// File name and media type, where the part is a file.
+    pub file: Option<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +109,7 @@ pub enum Body {
     None,
     Form(Vec<Field>),
     Json(Node),
+    Multipart(Vec<Part>),
 }
 
 /// A JSON template: the tree is the file's, only the string leaves are filled in.
@@ -95,13 +125,92 @@ pub enum Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     None,
-    Basic { user: String, password: String },
-    Bearer { token: String },
-    Header { name: HeaderName, value: String },
-    Query { name: String, value: String },
+    Basic {
+        user: String,
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+    Header {
+        name: HeaderName,
+        value: String,
+    },
+    Query {
+        name: String,
+        value: String,
+    },
+    Jwt {
+        key: String,
+        application: String,
+    },
+    VonageSig {
+        secret: String,
+        method: String,
+    },
+    /// The whole request is signed.
+    Signed(Signing),
+}
+
+impl Body {
+    /// Every leaf in it.
+    pub fn leaves(&self) -> Vec<&Leaf> {
+        match self {
+            Body::None => Vec::new(),
+            Body::Form(fields) => fields.iter().map(|field| &field.value).collect(),
+            Body::Multipart(parts) => parts.iter().map(|part| &part.field.value).collect(),
+            Body::Json(node) => node.leaves(),
+        }
+    }
+}
+
+impl Node {
+    fn leaves(&self) -> Vec<&Leaf> {
+        match self {
+            Node::Leaf(leaf) => vec![leaf],
+            Node::Literal(_) => Vec::new(),
+            Node::List(items) => items.iter().flat_map(Node::leaves).collect(),
+            Node::Table(entries) => entries.iter().flat_map(|(_, _, node)| node.leaves()).collect(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Every leaf of the request.
+    pub fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        let headers = self.headers.iter().map(|(_, _, leaf)| leaf);
+        let query = self.query.iter().map(|field| &field.value);
+        [&self.url].into_iter().chain(headers).chain(query).chain(self.body.leaves())
+    }
+}
+
+impl Answer {
+    fn leaves(&self) -> Vec<&Leaf> {
+        match self {
+            Answer::Xml(field) => vec![&field.value],
+            Answer::Json(node) => node.leaves(),
+        }
+    }
 }
 
 impl Definition {
+    /// The tables of `[by_language]` that a notice needs.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        let answers = self.answers.values().flat_map(Answer::leaves);
+        self.send
+            .leaves()
+            .chain(answers)
+            .flat_map(Leaf::names)
+            .filter_map(|name| if let Name::ByLanguage(table) = name { Some(table.as_str()) } else { None })
+    }
+
+    /// The word of a table for a language: its own, that of the language without its region, or that of `*`.
+    pub fn word(&self, table: &str, language: &str) -> Option<&str> {
+        let words = self.by_language.get(table)?;
+        let bare = language.split('-').next().unwrap_or(language);
+        [language, bare, "*"].iter().find_map(|tag| words.get(*tag)).map(String::as_str)
+    }
+
     /// A route's settings checked against this definition, defaults and inherited values filled in.
     pub fn declare(&self, settings: &Settings, route: &str) -> Result<Declared, Vec<Problem>> {
         let mut declared = settings.declared(&self.settings, route)?;

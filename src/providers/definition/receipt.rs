@@ -4,6 +4,7 @@
 //! rule can never match, where the last rule does not catch everything, or where it makes more of an unknown report
 //! than progress.
 
+use super::super::settings::SettingKind;
 use super::check::{Findings, Scope};
 use super::event::{Condition, EventRule, Verdict, Where};
 use crate::model::nearest::suggestion;
@@ -303,7 +304,7 @@ fn settings_are_fit(verify: &Verify, scope: &Scope<'_>, findings: &mut Findings<
     let needed = verify.needs().into_iter().chain(verify.may_use().map(|name| (name, false)));
     for (name, secret) in needed {
         let Some(name) = findings.take("receipt.verify", scope.setting(name)) else { continue };
-        if secret && !scope.is_secret(&super::leaf::Name::Setting(name.clone())) {
+        if secret && !scope.is_of_kind(&super::leaf::Name::Setting(name.clone()), SettingKind::Secret) {
             findings.add("receipt.verify", format!("the setting `{name}` must be declared with kind = \"secret\""));
         }
     }

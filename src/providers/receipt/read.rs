@@ -5,10 +5,9 @@ use super::{Call, Refused};
 use crate::model::personal::Personal;
 use crate::model::receipt::Receipt;
 use crate::model::redact::redact;
-use crate::model::time::{Micros, SECOND};
 use crate::providers::definition::event::{EventRule, Item, Verdict, Where, first};
 use crate::providers::definition::receipt::Reports;
-use jiff::tz::Offset;
+use crate::providers::http::moment::moment_in;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -64,7 +63,7 @@ fn receipt(reports: &Reports, item: &Item<'_>) -> Option<Receipt> {
         event,
         code: short(&code),
         text: first(&rule.said, item).map(|said| redact(&hide(&said))).unwrap_or_default(),
-        at: first(&read.at, item).and_then(|text| moment(&text, read.zone)),
+        at: first(&read.at, item).and_then(|text| moment_in(&text, read.zone)),
         event_id: event_id(&read.event_id, item),
         address: address.as_deref().map(Personal::new),
     })
@@ -98,49 +97,9 @@ fn event_id(places: &[Where], item: &Item<'_>) -> Option<String> {
     }
 }
 
-/// Seconds or milliseconds since 1970, RFC 3339, RFC 2822, or a date and time of day in the provider's own zone.
-pub(super) fn moment(text: &str, zone: Offset) -> Option<Micros> {
-    /// A number from here on counts milliseconds.
-    const MILLISECONDS_FROM: i64 = 100_000_000_000;
-    let text = text.trim();
-    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    if let Ok(number) = whole.parse::<i64>() {
-        let unit = if number >= MILLISECONDS_FROM { SECOND / 1000 } else { SECOND };
-        return number.checked_mul(unit).filter(|at| *at > 0);
-    }
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Some(time.as_microsecond());
-    }
-    if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
-        return zone.to_timestamp(time).ok().map(|time| time.as_microsecond());
-    }
-    jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_microsecond())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_moment_is_read_in_every_spelling() {
-        let want = Some(1_764_043_506 * SECOND);
-        let east = Offset::constant(8);
-        for (text, zone) in [
-            ("1764043506", east),
-            ("1764043506.25", east),
-            ("1764043506000", east),
-            ("2025-11-25T04:05:06Z", east),
-            ("2025-11-25T12:05:06+08:00", Offset::UTC),
-            ("2025-11-25 04:05:06", Offset::UTC),
-            ("2025-11-25 12:05:06", east),
-            ("Tue, 25 Nov 2025 04:05:06 +0000", east),
-        ] {
-            assert_eq!(moment(text, zone), want, "{text}");
-        }
-        for text in ["", "0", "-5", "yesterday", "2025-13-01 00:00:00", "99999999999999999999"] {
-            assert_eq!(moment(text, Offset::UTC), None, "{text}");
-        }
-    }
 
     #[test]
     fn an_id_of_the_provider_is_kept_without_what_surrounds_it() {

@@ -39,6 +39,7 @@ pub(crate) fn notice(to: &str, mime: &str) -> Outgoing {
             text: Personal::new("t"),
             html: Personal::new("h"),
             mime: Personal::new(mime),
+            ..EmailNotice::default()
         }),
     }
 }
