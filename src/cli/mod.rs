@@ -34,6 +34,7 @@ mod demo_report;
 pub mod doctor;
 pub mod provider;
 mod provider_lint;
+mod provider_suspend;
 mod provider_test;
 pub mod serve;
 pub mod worker;
