@@ -12,6 +12,7 @@ use super::leaf::{Leaf, Name, Piece};
 use super::lookup;
 use super::receipt;
 use super::rule::{Place, Rule, Statuses};
+use super::secrets;
 use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Node, RECEIPTS};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
@@ -65,6 +66,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
     let channels = channels(&entry.channels, findings);
     let (settings, inherited) = settings(&entry, findings);
     let scope = Scope { settings: &settings, tables: &entry.by_language };
+    secrets::stay_out(&entry, &settings, findings);
     let send = exchange("send", &entry.send, &scope, findings);
     let answers = entry
         .answer

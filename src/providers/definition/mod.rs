@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod pointer;
 pub mod receipt;
 pub mod rule;
+mod secrets;
 pub mod signing;
 
 use super::settings::{Declared, SettingDecl, Settings};
