@@ -132,6 +132,8 @@ impl AdapterCarrier {
             to: contact.address.clone(),
             country: person.country.clone(),
             language: campaign.texts.language_for(&person.locale).to_owned(),
+            hook: None,
+            facts: campaign.texts.facts(&person.locale),
             rendered,
         })
     }

@@ -115,6 +115,9 @@ fn content(rendered: &Rendered) -> Value {
             "sections": script.sections.iter().map(|(id, heading, text)| json!({
                 "id": id, "heading": heading, "text": text.reveal(),
             })).collect::<Vec<_>>(),
+            "spoken": script.spoken.as_ref().map(|spoken| json!({
+                "opening": spoken.opening.reveal(), "message": spoken.message.reveal(),
+            })),
         }),
     }
 }
@@ -131,7 +134,10 @@ fn lines(one: &Shown, rendered: &Rendered) -> Vec<String> {
         }
         Rendered::Call(script) => {
             let sections = script.sections.iter().map(|(_, heading, text)| format!("{heading}\n{}\n", text.reveal()));
-            sections.collect::<Vec<_>>().join("\n")
+            let spoken = script.spoken.iter().map(|spoken| {
+                format!("Spoken by a machine\n{}\n\n{}\n", spoken.opening.reveal(), spoken.message.reveal())
+            });
+            sections.chain(spoken).collect::<Vec<_>>().join("\n")
         }
     });
     lines.push(String::new());

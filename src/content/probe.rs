@@ -67,6 +67,10 @@ fn empty_part(rendered: &Rendered) -> Option<&str> {
         Rendered::Email(email) if email.subject.is_empty() => Some("subject"),
         Rendered::Email(email) => email.text.reveal().trim().is_empty().then_some("email"),
         Rendered::Sms(sms) => sms.text.is_empty().then_some("sms"),
-        Rendered::Call(call) => call.sections.iter().find(|(_, _, text)| text.is_empty()).map(|(id, ..)| id.as_str()),
+        Rendered::Call(call) => {
+            let silent = call.spoken.as_ref().is_some_and(|said| said.opening.is_empty() || said.message.is_empty());
+            let empty = call.sections.iter().find(|(_, _, text)| text.is_empty()).map(|(id, ..)| id.as_str());
+            empty.or(silent.then_some("voice"))
+        }
     }
 }

@@ -157,7 +157,9 @@ fn wait(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome) -> Micros {
     let doubled = first.saturating_mul(1 << ended.tries.min(30)).min(plan.retry_max).max(0);
     let half = doubled / 2;
     let spread = (half as f64 * ended.jitter.clamp(0.0, 1.0)) as Micros;
-    (half + spread).max(outcome.retry_after.unwrap_or(0))
+    // How long a broken route is to rest is a matter of its breaker: the notice may go by another one meanwhile.
+    let asked = outcome.retry_after.filter(|_| outcome.class != Class::RouteBroken);
+    (half + spread).max(asked.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -260,6 +262,8 @@ mod tests {
         assert_eq!(after(3, 1.0, &outcome), 8 * MINUTE);
         assert_eq!(after(40, 1.0, &outcome), HOUR);
         assert_eq!(after(0, 0.5, &outcome.clone().with_retry_after(2 * HOUR)), 2 * HOUR);
+        let broken = Outcome::new(Class::RouteBroken, "405", "").with_retry_after(2 * HOUR);
+        assert!(after(0, 0.5, &broken) <= SECOND, "another route may take it at once");
         // Never past the moment of giving up: the last try is made then.
         assert_eq!(after(0, 0.5, &outcome.with_retry_after(1000 * HOUR)), 72 * HOUR);
     }

@@ -3,25 +3,29 @@
 //!
 //! A rule without an example is a problem: nobody has seen it match.
 
-use super::definition::Definition;
 use super::definition::check::example_settings;
 use super::definition::file::{Example, Respond};
+use super::definition::{Auth, Definition};
 use super::http::Http;
-use super::settings::Settings;
-use super::{Gate, Outgoing};
+use super::settings::{SettingKind, Settings};
+use super::{Gate, Outgoing, lookup_examples};
 use crate::model::channel::Channel;
 use crate::model::outcome::Outcome;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
-use crate::model::rendered::{EmailNotice, Rendered, SmsCoding, SmsNotice};
+use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsCoding, SmsNotice, Spoken};
 use crate::model::time::{parse_duration, print_duration};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const SAMPLE_TEXT: &str = "Your data was affected. Call us.";
+const SAMPLE_MIME: &str = "From: Example Ltd <dpo@example.com>\r\nTo: <jane@example.org>\r\n\
+    Subject: About your data\r\nMessage-ID: <nTOKEN@example.com>\r\n\r\nYour data was affected.\r\n";
+/// A key of nobody, for definitions that sign.
+const EXAMPLE_KEY: &str = include_str!("http/example_key.pem");
 
 /// Everything that does not come out as the file says.
 pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
@@ -48,10 +52,11 @@ pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
             }
         }
     }
+    problems.extend(lookup_examples::run(definition).await);
     problems
 }
 
-fn problem(place: &str, message: &str) -> Problem {
+pub(super) fn problem(place: &str, message: &str) -> Problem {
     Problem::new("bad-example", place, format!("{place}: {message}"))
 }
 
@@ -64,16 +69,11 @@ struct Trace {
 async fn one(definition: &Arc<Definition>, example: &Example) -> Result<(Trace, Option<usize>), String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("no local port: {error}"))?;
     let port = listener.local_addr().map_err(|error| format!("no local port: {error}"))?.port();
-    let mut settings: Settings = definition.example_settings.clone();
-    settings.merge(example_settings(&definition.settings, &example.settings));
-    let settings = settings.with("base_url", format!("http://127.0.0.1:{port}"));
-    let channel = match &example.channel {
-        Some(name) => Channel::parse(name).ok_or_else(|| format!("no channel is called `{name}`"))?,
-        None => *definition.channels.first().ok_or("the definition serves no channel")?,
-    };
-    let http = Http::build("example", channel, &settings, 1, Arc::clone(definition))
-        .map_err(|problems| problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))?;
-    let out = sample(channel, example.text.as_deref().unwrap_or(SAMPLE_TEXT));
+    let (http, mut out) =
+        route(definition, &example.settings, example.channel.as_deref(), example.text.as_deref(), port)?;
+    if let Some(language) = &example.language {
+        out.language.clone_from(language);
+    }
     let gate = Gate::default();
     let exchange =
         async { if example.probe { http.probe_traced().await } else { http.send_traced(&out, &gate).await } };
@@ -87,8 +87,33 @@ async fn one(definition: &Arc<Definition>, example: &Example) -> Result<(Trace, 
     Ok((Trace { outcome, request }, rule))
 }
 
+/// A route of the definition to a server on this machine, and a notice for it.
+pub(super) fn route(
+    definition: &Arc<Definition>,
+    own: &BTreeMap<String, toml::Value>,
+    channel: Option<&str>,
+    text: Option<&str>,
+    port: u16,
+) -> Result<(Http, Outgoing), String> {
+    let mut settings = Settings::new();
+    if let Auth::Jwt { key, .. } = &definition.send.auth {
+        settings = settings.with_secret(key, EXAMPLE_KEY);
+    }
+    settings.merge(definition.example_settings.clone());
+    settings.merge(example_settings(&definition.settings, own));
+    let urls = definition.settings.iter().filter(|declared| declared.kind == SettingKind::Url);
+    let settings = urls.fold(settings, |settings, url| settings.with(&url.name, format!("http://127.0.0.1:{port}")));
+    let channel = match channel {
+        Some(name) => Channel::parse(name).ok_or_else(|| format!("no channel is called `{name}`"))?,
+        None => *definition.channels.first().ok_or("the definition serves no channel")?,
+    };
+    let http = Http::build("example", channel, &settings, 1, Arc::clone(definition))
+        .map_err(|problems| problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))?;
+    Ok((http, sample(channel, text.unwrap_or(SAMPLE_TEXT))))
+}
+
 /// Takes one request and answers it.
-async fn answer_once(listener: &TcpListener, respond: &Respond) -> Result<String, String> {
+pub(super) async fn answer_once(listener: &TcpListener, respond: &Respond) -> Result<String, String> {
     let served = async {
         let (mut stream, _) = listener.accept().await?;
         let mut request = Vec::new();
@@ -138,11 +163,23 @@ pub fn sample(channel: Channel, text: &str) -> Outgoing {
                 subject: Personal::new("About your data"),
                 text: Personal::new(text),
                 html: Personal::new(html),
-                mime: Personal::default(),
+                mime: Personal::new(SAMPLE_MIME),
+                message_id: "nTOKEN@example.com".to_owned(),
+                sender_name: "Example Ltd".to_owned(),
+                sender_address: "dpo@example.com".to_owned(),
+                sender_mailbox: "Example Ltd <dpo@example.com>".to_owned(),
             };
             ("jane@example.org", Rendered::Email(email))
         }
-        Channel::Sms | Channel::Phone => ("+15555550100", Rendered::Sms(sample_sms(text))),
+        Channel::Sms => ("+15555550100", Rendered::Sms(sample_sms(text))),
+        Channel::Phone => {
+            let spoken = Spoken {
+                opening: Personal::new("This is a call of Example & Sons for <you>. Press 1."),
+                message: Personal::new(text),
+            };
+            let script = CallScript { sections: Vec::new(), language: "en".to_owned(), spoken: Some(spoken) };
+            ("+15555550100", Rendered::Call(script))
+        }
     };
     Outgoing {
         channel,
@@ -155,6 +192,11 @@ pub fn sample(channel: Channel, text: &str) -> Outgoing {
         to: Personal::new(to),
         country: "US".to_owned(),
         language: "en".to_owned(),
+        hook: Some("https://notices.example.com/hooks/example/hTOKEN".to_owned()),
+        facts: Arc::new(BTreeMap::from([
+            ("organisation".to_owned(), "Example Ltd".to_owned()),
+            ("text.contact".to_owned(), "+1 555 555 0199".to_owned()),
+        ])),
         rendered,
     }
 }
@@ -201,10 +243,13 @@ mod tests {
     use crate::providers::catalogue::Catalogue;
     use crate::providers::definition::check::compile;
 
+    const BUILT_IN: [&str; 8] =
+        ["kannel", "mailgun", "postmark", "sendgrid", "twilio-sms", "vonage-messages", "vonage-sms", "webhook"];
+
     #[tokio::test]
     async fn every_rule_of_every_built_in_definition_is_seen_to_match() {
         let catalogue = Catalogue::load(None).expect("the built-in definitions are valid");
-        assert_eq!(catalogue.names().collect::<Vec<_>>(), ["kannel", "twilio-sms", "webhook"]);
+        assert_eq!(catalogue.names().collect::<Vec<_>>(), BUILT_IN);
         for entry in catalogue.entries() {
             assert!(!entry.definition.examples.is_empty());
             assert_eq!(run(&entry.definition).await, []);

@@ -6,6 +6,8 @@ pub mod catalogue;
 pub mod definition;
 pub mod examples;
 pub mod http;
+pub mod lookup;
+pub mod lookup_examples;
 pub mod native;
 pub mod private_file;
 pub mod sandbox;
@@ -17,6 +19,7 @@ use crate::model::lease::Lease;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,6 +50,10 @@ pub struct Outgoing {
     pub country: String,
     /// Language the notice is written in, BCP 47.
     pub language: String,
+    /// The address that takes the route's reports, `{public_url}/hooks/{route}/{hook token}`, where there is one.
+    pub hook: Option<String>,
+    /// What the campaign says in that language, by the names that template sets use: `organisation`, `text.contact`.
+    pub facts: Arc<BTreeMap<String, String>>,
     pub rendered: Rendered,
 }
 

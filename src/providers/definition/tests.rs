@@ -33,7 +33,7 @@ outcome = "unknown"
 const CATCH_ALL: &str = "[[send.rule]]\nstatus = \"*\"\noutcome = \"unknown\"\n";
 
 /// What is replaced in [`GOOD`], by what, and words of the problem that must be found.
-const BAD: [(&str, &str, &str); 37] = [
+const BAD: [(&str, &str, &str); 36] = [
     ("name = \"acme\"", "name = \"other\"", "name: is `other`, but the file is called `acme.toml`"),
     ("docs = \"https", "docs = \"http", "docs: must be the https:// address"),
     ("docs =", "dosc =", "line 4: there is no key or word `dosc` here; did you mean `docs`?"),
@@ -41,7 +41,6 @@ const BAD: [(&str, &str, &str); 37] = [
     ("kind = \"secret\"", "kind = \"secert\"", "did you mean `secret`?"),
     ("bearer =", "baerer =", "did you mean `bearer`?"),
     ("[\"sms\"]", "[\"fax\"]", "no definition can serve the channel `fax`"),
-    ("[\"sms\"]", "[\"phone\"]", "no definition can serve the channel `phone`"),
     ("base_url = { kind = \"url\"", "base_url = { kind = \"text\"", "declare `base_url"),
     ("default = \"https://api", "default = \"ftp://api", "settings.base_url: its default must be an address"),
     ("kind = \"secret\"", "kind = \"secret\", default = \"x\"", "a secret has no default"),
@@ -115,7 +114,20 @@ fn a_probe_must_be_harmless() {
     };
     assert_eq!(problems(&probe("")), "");
     assert!(problems(&probe("query = { to = \"{{to}}\" }")).contains("a probe knows the settings only"));
-    assert!(problems(&probe("json = { a = 1 }")).contains("a probe only asks"));
+    assert_eq!(problems(&probe("json = { a = 1 }")), "");
+    assert!(problems(&probe("json = { a = \"{{notice}}\" }")).contains("a probe knows the settings only"));
+}
+
+#[test]
+fn only_a_definition_that_reads_reports_can_be_told_to_wait_for_them() {
+    let declares = |text: &str| {
+        let definition = compile("acme", "acme.toml", text).expect("valid");
+        definition.settings.iter().any(|setting| setting.name == "receipts")
+    };
+    assert!(!declares(GOOD));
+    assert!(declares(&format!("{GOOD}\n[receipt]\n")));
+    let own = GOOD.replace("region = { kind", "receipts = { kind");
+    assert!(problems(&own).contains("settings.receipts: is a setting of the engine"));
 }
 
 #[test]

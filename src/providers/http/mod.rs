@@ -4,20 +4,30 @@
 //! bounds the whole exchange. Urls are never logged and never stand in an outcome: some providers want their password
 //! in the query.
 
+pub mod approved;
+pub mod jwt;
+pub mod lookup;
+pub mod moment;
+pub mod multipart;
 pub mod reply;
 pub mod request;
 pub mod sign;
 pub mod tls;
 pub mod values;
+pub mod vonage_sig;
 
+use super::definition::answer::Answer;
+use super::definition::leaf::Leaf;
 use super::definition::rule::Reply;
-use super::definition::{Definition, Exchange};
-use super::settings::{Declared, Settings};
+use super::definition::{Auth, Definition, Exchange, RECEIPTS};
+use super::settings::{Declared, SettingKind, Settings};
 use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::model::time::parse_duration;
+use approved::Approved;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Request};
 use std::fmt;
@@ -34,6 +44,8 @@ pub struct Http {
     settings: Declared,
     client: Client,
     timeout: Option<Duration>,
+    /// Where the provider sends approved words only.
+    approved: Option<Approved>,
 }
 
 impl fmt::Debug for Http {
@@ -60,13 +72,16 @@ impl Http {
             return Err(vec![Problem::new("wrong-channel", "channel", message)]);
         }
         let settings = definition.declare(settings, route)?;
-        plaintext_is_meant(route, &settings).map_err(|problem| vec![problem])?;
+        plaintext_is_meant(route, &definition, &settings).map_err(|problem| vec![problem])?;
+        keys_are_keys(route, &definition, &settings).map_err(|problem| vec![problem])?;
         let timeout = settings.text("timeout").and_then(parse_duration).and_then(|t| u64::try_from(t).ok());
         let timeout = timeout.map(Duration::from_micros);
         let bound = timeout.unwrap_or(definition.send.timeout);
         let client =
             tls::client(route, settings.text("ca_file"), bound, concurrency).map_err(|problem| vec![problem])?;
-        Ok(Http { definition, settings, client, timeout })
+        let approved = definition.template.as_ref().map(|template| Approved::read(template, &settings, route));
+        let approved = approved.transpose()?;
+        Ok(Http { definition, settings, client, timeout, approved })
     }
 
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
@@ -76,7 +91,7 @@ impl Http {
     /// As [`Http::send`], with the number of the rule that decided.
     pub async fn send_traced(&self, out: &Outgoing, gate: &Gate) -> (Outcome, Option<usize>) {
         let values = self.values(Some(out));
-        if let Some(refusal) = self.too_long(&values, out) {
+        if let Some(refusal) = self.refusal(out) {
             return (refusal, None);
         }
         let request = match self.prepare(&self.definition.send, &values) {
@@ -90,20 +105,84 @@ impl Http {
     }
 
     fn values<'a>(&'a self, out: Option<&'a Outgoing>) -> Values<'a> {
-        Values { declarations: &self.definition.settings, settings: &self.settings, out }
+        Values {
+            definition: &self.definition,
+            settings: &self.settings,
+            out,
+            approved: self.approved.as_ref(),
+            asked: None,
+        }
     }
 
-    /// Some gateways cut a long text without a word: it is refused here instead.
-    fn too_long(&self, values: &Values<'_>, out: &Outgoing) -> Option<Outcome> {
-        let most: u32 = values.render(self.definition.send.max_segments.as_ref()?).parse().ok()?;
-        let needed = values::segments(&out.rendered);
-        (needed > most).then(|| {
+    /// Why this route cannot carry the notice, whoever it is for: found out without asking the provider, so that it can
+    /// be said before a campaign starts.
+    pub fn refusal(&self, out: &Outgoing) -> Option<Outcome> {
+        let values = self.values(Some(out));
+        let bound = |leaf: &Option<Leaf>| values.render(leaf.as_ref()?).parse::<usize>().ok();
+        if let Some(approved) = &self.approved {
+            return approved
+                .objection(&values)
+                .map(|text| Outcome::new(Class::ContentRefused, "template-value", &text));
+        }
+        let send = &self.definition.send;
+        // Some gateways cut a long text without a word: it is refused here instead.
+        let needed = usize::try_from(values::segments(&out.rendered)).unwrap_or(usize::MAX);
+        if let Some(most) = bound(&send.max_segments).filter(|most| needed > *most) {
             let text = format!(
                 "the text needs {needed} segments and this route carries {most}: shorten it, or raise the limit here \
                  and at the gateway"
             );
-            Outcome::new(Class::ContentRefused, "too-many-segments", &text)
-        })
+            return Some(Outcome::new(Class::ContentRefused, "too-many-segments", &text));
+        }
+        self.unspeakable(out, bound(&send.max_spoken))
+    }
+
+    /// A call by a machine needs words, a voice for their language, and an end in sight.
+    fn unspeakable(&self, out: &Outgoing, most: Option<usize>) -> Option<Outcome> {
+        let refused = |code: &str, text: &str| Some(Outcome::new(Class::ContentRefused, code, text));
+        let language = &out.language;
+        if let Some(table) = self.definition.tables().find(|table| self.definition.word(table, language).is_none()) {
+            let text = format!(
+                "`{}` has no word for {language} in [by_language.{table}]: add it to a file of your own",
+                self.definition.name
+            );
+            return refused("no-voice", &text);
+        }
+        if out.channel != Channel::Phone {
+            return None;
+        }
+        let Some(spoken) = values::spoken(&out.rendered) else {
+            let text = format!("the template set has no words for a machine to speak: add {language}/voice.hbs");
+            return refused("no-voice-text", &text);
+        };
+        let needed = spoken.opening.reveal().chars().count() + spoken.message.reveal().chars().count();
+        let most = most.filter(|most| needed > *most)?;
+        let text = format!(
+            "what is spoken has {needed} characters and this provider speaks {most}: shorten {language}/voice.hbs, or \
+             the texts of the incident that it takes in"
+        );
+        refused("too-long-to-speak", &text)
+    }
+
+    /// The code of the approved template and its words with the names of their places still in them, where the provider
+    /// sends no others.
+    pub fn approved(&self) -> Option<(&str, &str)> {
+        self.approved.as_ref().map(|approved| (approved.code.as_str(), approved.text.as_str()))
+    }
+
+    /// What this person will really receive, where the provider sends approved words only.
+    pub fn worded(&self, out: &Outgoing) -> Option<Rendered> {
+        let text = self.approved.as_ref()?.words(&self.values(Some(out)));
+        Some(approved::rendered(out, text))
+    }
+
+    /// A document that the provider fetches about a notice: its media type, and itself.
+    pub fn answer(&self, name: &str, out: &Outgoing) -> Option<(&'static str, String)> {
+        let values = self.values(Some(out));
+        match self.definition.answers.get(name)? {
+            Answer::Xml(field) => Some(("text/xml; charset=utf-8", values.field(field))),
+            Answer::Json(node) => Some(("application/json", request::json(node, &values).to_string())),
+        }
     }
 
     fn prepare(&self, exchange: &Exchange, values: &Values<'_>) -> Result<Request, Outcome> {
@@ -116,7 +195,7 @@ impl Http {
     }
 
     async fn exchange(&self, exchange: &Exchange, request: Request, values: &Values<'_>) -> (Outcome, Option<usize>) {
-        match self.call(request).await {
+        match self.call(request, LONGEST_REPLY).await {
             Ok((status, headers, body)) => {
                 let json = serde_json::from_str(&body).ok();
                 let reply = Reply { status, headers: &headers, body: &body, json: json.as_ref() };
@@ -126,12 +205,12 @@ impl Http {
         }
     }
 
-    async fn call(&self, request: Request) -> Result<(u16, HeaderMap, String), reqwest::Error> {
+    async fn call(&self, request: Request, longest: usize) -> Result<(u16, HeaderMap, String), reqwest::Error> {
         let mut response = self.client.execute(request).await?;
         let mut body = Vec::new();
-        while body.len() < LONGEST_REPLY {
+        while body.len() < longest {
             let Some(chunk) = response.chunk().await? else { break };
-            let room = LONGEST_REPLY - body.len();
+            let room = longest - body.len();
             body.extend(chunk.iter().take(room));
         }
         let text = String::from_utf8_lossy(&body).into_owned();
@@ -140,7 +219,12 @@ impl Http {
 
     pub fn abilities(&self) -> Abilities {
         let idempotent = self.values(None).render(&self.definition.send.idempotent);
-        Abilities { idempotent: idempotent == "true", reports_delivery: false }
+        Abilities { idempotent: idempotent == "true", reports_delivery: self.listens() }
+    }
+
+    /// Whether the provider reports to an address of ours, so that there must be one.
+    pub fn listens(&self) -> bool {
+        self.settings.boolean(RECEIPTS) == Some(true)
     }
 
     /// Asks the provider without sending anything: the definition's probe, or whether its server answers at all.
@@ -174,16 +258,31 @@ impl Http {
     }
 }
 
-fn plaintext_is_meant(route: &str, settings: &Declared) -> Result<(), Problem> {
-    let url = settings.text("base_url").and_then(|url| reqwest::Url::parse(url).ok());
-    if settings.boolean("allow_plaintext") == Some(true) || url.as_ref().is_some_and(tls::may_be_plaintext) {
+fn plaintext_is_meant(route: &str, definition: &Definition, settings: &Declared) -> Result<(), Problem> {
+    let stays_inside = |name: &str| {
+        let url = settings.text(name).map(reqwest::Url::parse);
+        url.is_none_or(|url| url.as_ref().is_ok_and(tls::may_be_plaintext))
+    };
+    let mut urls = definition.settings.iter().filter(|declared| declared.kind == SettingKind::Url);
+    let Some(url) = urls.find(|declared| !stays_inside(&declared.name)) else { return Ok(()) };
+    if settings.boolean("allow_plaintext") == Some(true) {
         return Ok(());
     }
+    let name = &url.name;
     let message = format!(
-        "route `{route}`: `base_url` begins with http:// and leaves the private network: names, numbers and passwords \
+        "route `{route}`: `{name}` begins with http:// and leaves the private network: names, numbers and passwords \
          would travel in clear text. Use https://, or set `allow_plaintext = true` if the way is safe"
     );
-    Err(Problem::new("plaintext", "base_url", message))
+    Err(Problem::new("plaintext", name, message))
+}
+
+/// A private key is tried before the first notice needs it.
+fn keys_are_keys(route: &str, definition: &Definition, settings: &Declared) -> Result<(), Problem> {
+    if let Auth::Jwt { key, .. } = &definition.send.auth {
+        jwt::key(settings.text(key).unwrap_or_default())
+            .map_err(|why| Problem::new("bad-setting", key, format!("route `{route}`: the setting `{key}` {why}")))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
