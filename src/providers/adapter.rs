@@ -4,6 +4,7 @@ use super::call_sheet::CallSheet;
 use super::catalogue::Catalogue;
 use super::http::Http;
 use super::lookup::{LookUp, Query};
+use super::receipt::{Action, Call, Received, Refused};
 use super::sandbox::Sandbox;
 use super::settings::Settings;
 use super::smtp::Smtp;
@@ -78,6 +79,22 @@ impl Adapter {
             Adapter::Http(http) => http.abilities(),
             Adapter::CallSheet(sheet) => sheet.abilities(),
             Adapter::Sandbox(sandbox) => sandbox.abilities(),
+        }
+    }
+
+    /// Takes a call at the route's address: receipts, and what to answer; or why it is refused, and with which status.
+    pub async fn receive(&self, call: &Call<'_>, now: Micros) -> Result<Received, Refused> {
+        match self {
+            Adapter::Http(http) => http.receive(call, now).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Err(Refused::nobody_listens()),
+        }
+    }
+
+    /// Does what a received call asked for on the network.
+    pub async fn perform(&self, action: &Action) -> Result<(), Problem> {
+        match self {
+            Adapter::Http(http) => http.perform(action).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod lookup;
 pub mod lookup_examples;
 pub mod native;
 pub mod private_file;
+pub mod receipt;
 pub mod sandbox;
 pub mod settings;
 pub mod smtp;

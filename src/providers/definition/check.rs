@@ -10,6 +10,7 @@ use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, Rul
 use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
 use super::lookup;
+use super::receipt;
 use super::rule::{Place, Rule, Statuses};
 use super::template;
 use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Node, RECEIPTS};
@@ -84,6 +85,10 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         probe_names_no_notice(probe, findings);
     }
     let template = entry.template.as_ref().and_then(|entry| template::compile(entry, &scope, findings));
+    let receipt = match &entry.receipt {
+        Some(section) => Some(receipt::compile(section, &scope, findings)?),
+        None => None,
+    };
     let send = send?;
     Some(Definition {
         name: entry.name,
@@ -93,6 +98,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         send,
         probe,
         template,
+        receipt,
         lookup,
         lookup_by_id,
         answers,
@@ -385,15 +391,15 @@ fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
             value: scope.setting(value)?,
         },
         Some(AuthEntry::Query([name, value])) => Auth::Query { name: name.clone(), value: scope.setting(value)? },
-        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
         Some(AuthEntry::Jwt(jwt)) => {
             Auth::Jwt { key: scope.setting(&jwt.key)?, application: scope.setting(&jwt.application)? }
         }
         Some(AuthEntry::VonageSig(sig)) => {
             Auth::VonageSig { secret: scope.setting(&sig.secret)?, method: scope.setting(&sig.method)? }
         }
+        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
+        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
     })
 }
 

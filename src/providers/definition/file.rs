@@ -3,6 +3,7 @@
 use super::super::settings::SettingKind;
 use super::answer::AnswerEntry;
 use super::lookup::LookupEntry;
+use super::receipt::ReceiptEntry;
 use super::signing::{Acs3Entry, Sigv4Entry, Tc3Entry};
 use super::template::TemplateEntry;
 use crate::model::nearest::suggestion;
@@ -31,7 +32,7 @@ pub struct DefinitionFile {
     /// Words by the language of a notice: table, then language.
     #[serde(default)]
     pub by_language: BTreeMap<String, BTreeMap<String, String>>,
-    pub receipt: Option<toml::Table>,
+    pub receipt: Option<ReceiptEntry>,
     #[serde(default)]
     pub example_settings: BTreeMap<String, toml::Value>,
     #[serde(default)]
@@ -91,14 +92,14 @@ pub enum AuthEntry {
     Header([String; 2]),
     /// Name of the query parameter, setting of its value.
     Query([String; 2]),
-    Sigv4(Sigv4Entry),
-    Acs3(Acs3Entry),
-    Tc3(Tc3Entry),
     /// A token that is made anew for every request and signed with a private key.
     Jwt(JwtEntry),
     /// The request's own parameters, signed.
     #[serde(rename = "vonage-sig")]
     VonageSig(VonageSigEntry),
+    Sigv4(Sigv4Entry),
+    Acs3(Acs3Entry),
+    Tc3(Tc3Entry),
 }
 
 /// Names of settings.

@@ -120,7 +120,7 @@ pub struct Lookup {
     /// Where the next page's address stands.
     pub next: Option<String>,
     pub pages: usize,
-    /// What an item about our notice holds: the first of these of which every name stands for something.
+    /// What an item about our notice holds: all of any of these of which every name stands for something.
     pub same: Vec<Vec<(String, Leaf)>>,
     /// When an item happened.
     pub at: Option<Place>,

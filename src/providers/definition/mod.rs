@@ -6,11 +6,13 @@
 
 pub mod answer;
 pub mod check;
+pub mod event;
 pub mod file;
 pub mod form;
 pub mod leaf;
 pub mod lookup;
 pub mod pointer;
+pub mod receipt;
 pub mod rule;
 pub mod signing;
 pub mod template;
@@ -21,6 +23,7 @@ use crate::model::problem::Problem;
 use answer::Answer;
 use leaf::{Leaf, Name};
 use lookup::Lookup;
+use receipt::Reports;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use rule::Rule;
@@ -53,6 +56,8 @@ pub struct Definition {
     pub probe: Option<Exchange>,
     /// The provider sends approved words only; a route says which.
     pub template: Option<Template>,
+    /// What the provider reports later, where it does.
+    pub receipt: Option<Reports>,
     /// What became of a message, where the provider can be asked.
     pub lookup: Option<Lookup>,
     /// The same for a message whose id at the provider is known.
@@ -126,12 +131,30 @@ pub enum Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     None,
-    Basic { user: String, password: String },
-    Bearer { token: String },
-    Header { name: HeaderName, value: String },
-    Query { name: String, value: String },
-    Jwt { key: String, application: String },
-    VonageSig { secret: String, method: String },
+    Basic {
+        user: String,
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+    Header {
+        name: HeaderName,
+        value: String,
+    },
+    Query {
+        name: String,
+        value: String,
+    },
+    Jwt {
+        key: String,
+        application: String,
+    },
+    VonageSig {
+        secret: String,
+        method: String,
+    },
+    /// The whole request is signed.
     Signed(Signing),
 }
 

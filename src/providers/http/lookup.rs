@@ -50,16 +50,16 @@ impl Http {
             return (unknown("no-lookup", text), None);
         };
         let values = Values { asked: Some((query.provider_id, query.sent)), ..self.values(Some(query.out)) };
-        let chosen = lookup.same.iter().find(|same| same.iter().all(|(_, leaf)| !values.is_absent(leaf)));
-        let unnamed = chosen.is_none() && !lookup.same.is_empty();
+        let known = |same: &&Vec<(String, Leaf)>| same.iter().all(|(_, leaf)| !values.is_absent(leaf));
+        let same: Vec<&Vec<(String, Leaf)>> = lookup.same.iter().filter(known).collect();
+        let unnamed = same.is_empty() && !lookup.same.is_empty();
         if unnamed || (lookup.needs_id() && query.provider_id.is_none()) {
             return (
                 unknown("no-id", "the provider can only be asked by its own id of the message, which is not known"),
                 None,
             );
         }
-        let search =
-            Search { lookup, same: chosen.map_or(&[], Vec::as_slice), values: &values, since: query.sent - MARGIN };
+        let search = Search { lookup, same, values: &values, since: query.sent - MARGIN };
         match self.pages(lookup, &search).await {
             Err(outcome) => (LookUp::Unknown(outcome), None),
             Ok(Sight { hit: Some(hit), .. }) => (LookUp::Found(search.receipt(&hit)), Some(hit.rule)),
@@ -168,7 +168,8 @@ struct Sight {
 /// What is looked for.
 struct Search<'a> {
     lookup: &'a Lookup,
-    same: &'a [(String, Leaf)],
+    /// An item is ours where all of one of these hold.
+    same: Vec<&'a Vec<(String, Leaf)>>,
     values: &'a Values<'a>,
     since: Micros,
 }
@@ -211,7 +212,8 @@ impl Search<'_> {
             let mut found = pointer::found(item, place, 0).into_iter().filter_map(plain);
             found.any(|found| found.trim().eq_ignore_ascii_case(wanted.trim()))
         };
-        self.same.iter().all(holds)
+        let wanted = self.same.iter().any(|same| same.iter().all(holds));
+        wanted || (self.same.is_empty() && self.lookup.items.is_none())
     }
 
     /// What stands at a place of an item.

@@ -5,6 +5,7 @@
 //! in the query.
 
 pub mod approved;
+pub mod hook;
 pub mod jwt;
 pub mod lookup;
 pub mod moment;
@@ -46,6 +47,7 @@ pub struct Http {
     timeout: Option<Duration>,
     /// Where the provider sends approved words only.
     approved: Option<Approved>,
+    certificates: hook::Certificates,
 }
 
 impl fmt::Debug for Http {
@@ -74,6 +76,11 @@ impl Http {
         let settings = definition.declare(settings, route)?;
         plaintext_is_meant(route, &definition, &settings).map_err(|problem| vec![problem])?;
         keys_are_keys(route, &definition, &settings).map_err(|problem| vec![problem])?;
+        if settings.boolean(RECEIPTS) == Some(true)
+            && let Some(reports) = &definition.receipt
+        {
+            hook::can_verify(route, &reports.verify, &settings).map_err(|problem| vec![problem])?;
+        }
         let timeout = settings.text("timeout").and_then(parse_duration).and_then(|t| u64::try_from(t).ok());
         let timeout = timeout.map(Duration::from_micros);
         let bound = timeout.unwrap_or(definition.send.timeout);
@@ -81,7 +88,7 @@ impl Http {
             tls::client(route, settings.text("ca_file"), bound, concurrency).map_err(|problem| vec![problem])?;
         let approved = definition.template.as_ref().map(|template| Approved::read(template, &settings, route));
         let approved = approved.transpose()?;
-        Ok(Http { definition, settings, client, timeout, approved })
+        Ok(Http { definition, settings, client, timeout, approved, certificates: hook::Certificates::default() })
     }
 
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
