@@ -13,6 +13,7 @@ use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::model::time::Micros;
 use std::sync::Arc;
 
@@ -112,6 +113,22 @@ impl Adapter {
             Adapter::Http(http) => http.check().await,
             Adapter::CallSheet(sheet) => sheet.check().await,
             Adapter::Sandbox(sandbox) => sandbox.check().await,
+        }
+    }
+
+    /// The code and the words of the approved template, where the provider sends no others.
+    pub fn approved(&self) -> Option<(&str, &str)> {
+        match self {
+            Adapter::Http(http) => http.approved(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// What the person will really receive, where that is not the text of the campaign but an approved template.
+    pub fn worded(&self, out: &Outgoing) -> Option<Rendered> {
+        match self {
+            Adapter::Http(http) => http.worded(out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
         }
     }
 

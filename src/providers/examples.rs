@@ -226,6 +226,10 @@ pub fn sample(channel: Channel, text: &str) -> Outgoing {
         country: "US".to_owned(),
         language: "en".to_owned(),
         hook: Some("https://notices.example.com/hooks/example/hTOKEN".to_owned()),
+        facts: Arc::new(BTreeMap::from([
+            ("organisation".to_owned(), "Example Ltd".to_owned()),
+            ("text.contact".to_owned(), "+1 555 555 0199".to_owned()),
+        ])),
         rendered,
     }
 }

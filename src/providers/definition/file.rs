@@ -5,6 +5,7 @@ use super::answer::AnswerEntry;
 use super::lookup::LookupEntry;
 use super::receipt::ReceiptEntry;
 use super::signing::{Acs3Entry, Sigv4Entry, Tc3Entry};
+use super::template::TemplateEntry;
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub struct DefinitionFile {
     pub settings: BTreeMap<String, SettingEntry>,
     pub send: ExchangeEntry,
     pub probe: Option<ExchangeEntry>,
+    /// For providers that send approved words only.
+    pub template: Option<TemplateEntry>,
     pub lookup: Option<LookupEntry>,
     pub lookup_by_id: Option<LookupEntry>,
     #[serde(default)]
@@ -134,6 +137,9 @@ pub struct RuleEntry {
     pub status: String,
     #[serde(default)]
     pub json: BTreeMap<String, toml::Value>,
+    /// Header of the reply, and the expression that its value matches.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     pub text: Option<String>,
     pub outcome: String,
     pub code: Option<String>,

@@ -5,6 +5,7 @@
 //! fail later for a reason that lies in the file. The language is described in `providers/README.md`.
 
 pub mod answer;
+mod auth;
 pub mod check;
 pub mod event;
 pub mod file;
@@ -16,6 +17,7 @@ pub mod receipt;
 pub mod rule;
 mod secrets;
 pub mod signing;
+pub mod template;
 
 use super::settings::{Declared, SettingDecl, Settings};
 use crate::model::channel::Channel;
@@ -30,6 +32,7 @@ use rule::Rule;
 use signing::Signing;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use template::Template;
 
 /// Settings that the engine itself takes, for every definition.
 pub const ENGINE_SETTINGS: [&str; 4] = ["ca_file", "allow_plaintext", "timeout", RECEIPTS];
@@ -48,9 +51,13 @@ pub struct Definition {
     pub settings: Vec<SettingDecl>,
     /// Settings that take the value of another one where they are absent.
     pub inherited: Vec<(String, String)>,
+    /// Settings whose default is made of other settings.
+    pub derived: Vec<(String, Leaf)>,
     pub send: Exchange,
     /// A harmless request that shows whether the credentials work.
     pub probe: Option<Exchange>,
+    /// The provider sends approved words only; a route says which.
+    pub template: Option<Template>,
     /// What the provider reports later, where it does.
     pub receipt: Option<Reports>,
     /// What became of a message, where the provider can be asked.
@@ -217,6 +224,15 @@ impl Definition {
         let mut declared = settings.declared(&self.settings, route)?;
         for (name, from) in &self.inherited {
             declared.inherit(name, from);
+        }
+        for (name, leaf) in &self.derived {
+            let made = leaf.render_with(|name| declared.value(name), str::to_owned);
+            let objection = self.settings.iter().find(|d| d.name == *name).and_then(|d| d.objection(&made));
+            if let Some(objection) = objection.filter(|_| declared.text(name).is_none()) {
+                let message = format!("route `{route}`: the setting `{name}`, made of others, {objection}");
+                return Err(vec![Problem::new("bad-setting", name, message)]);
+            }
+            declared.fill(name, made);
         }
         Ok(declared)
     }

@@ -114,7 +114,8 @@ fn a_probe_must_be_harmless() {
     };
     assert_eq!(problems(&probe("")), "");
     assert!(problems(&probe("query = { to = \"{{to}}\" }")).contains("a probe knows the settings only"));
-    assert!(problems(&probe("json = { a = 1 }")).contains("a probe only asks"));
+    assert_eq!(problems(&probe("json = { a = 1 }")), "");
+    assert!(problems(&probe("json = { a = \"{{notice}}\" }")).contains("a probe knows the settings only"));
 }
 
 #[test]

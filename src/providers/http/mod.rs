@@ -4,6 +4,7 @@
 //! bounds the whole exchange. Urls are never logged and never stand in an outcome: some providers want their password
 //! in the query.
 
+pub mod approved;
 pub mod hook;
 pub mod jwt;
 pub mod lookup;
@@ -25,7 +26,9 @@ use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::model::time::parse_duration;
+use approved::Approved;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Request};
 use std::fmt;
@@ -42,6 +45,8 @@ pub struct Http {
     settings: Declared,
     client: Client,
     timeout: Option<Duration>,
+    /// Where the provider sends approved words only.
+    approved: Option<Approved>,
     certificates: hook::Certificates,
 }
 
@@ -81,7 +86,9 @@ impl Http {
         let bound = timeout.unwrap_or(definition.send.timeout);
         let client =
             tls::client(route, settings.text("ca_file"), bound, concurrency).map_err(|problem| vec![problem])?;
-        Ok(Http { definition, settings, client, timeout, certificates: hook::Certificates::default() })
+        let approved = definition.template.as_ref().map(|template| Approved::read(template, &settings, route));
+        let approved = approved.transpose()?;
+        Ok(Http { definition, settings, client, timeout, approved, certificates: hook::Certificates::default() })
     }
 
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
@@ -105,7 +112,13 @@ impl Http {
     }
 
     fn values<'a>(&'a self, out: Option<&'a Outgoing>) -> Values<'a> {
-        Values { definition: &self.definition, settings: &self.settings, out, asked: None }
+        Values {
+            definition: &self.definition,
+            settings: &self.settings,
+            out,
+            approved: self.approved.as_ref(),
+            asked: None,
+        }
     }
 
     /// Why this route cannot carry the notice, whoever it is for: found out without asking the provider, so that it can
@@ -113,6 +126,11 @@ impl Http {
     pub fn refusal(&self, out: &Outgoing) -> Option<Outcome> {
         let values = self.values(Some(out));
         let bound = |leaf: &Option<Leaf>| values.render(leaf.as_ref()?).parse::<usize>().ok();
+        if let Some(approved) = &self.approved {
+            return approved
+                .objection(&values)
+                .map(|text| Outcome::new(Class::ContentRefused, "template-value", &text));
+        }
         let send = &self.definition.send;
         // Some gateways cut a long text without a word: it is refused here instead.
         let needed = usize::try_from(values::segments(&out.rendered)).unwrap_or(usize::MAX);
@@ -151,6 +169,18 @@ impl Http {
              the texts of the incident that it takes in"
         );
         refused("too-long-to-speak", &text)
+    }
+
+    /// The code of the approved template and its words with the names of their places still in them, where the provider
+    /// sends no others.
+    pub fn approved(&self) -> Option<(&str, &str)> {
+        self.approved.as_ref().map(|approved| (approved.code.as_str(), approved.text.as_str()))
+    }
+
+    /// What this person will really receive, where the provider sends approved words only.
+    pub fn worded(&self, out: &Outgoing) -> Option<Rendered> {
+        let text = self.approved.as_ref()?.words(&self.values(Some(out)));
+        Some(approved::rendered(out, text))
     }
 
     /// A document that the provider fetches about a notice: its media type, and itself.

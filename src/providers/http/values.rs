@@ -4,13 +4,20 @@ use super::super::definition::RECEIPTS;
 use super::super::definition::leaf::{Leaf, Name, Value};
 use super::super::definition::{Definition, Field};
 use super::super::settings::{Declared, SettingKind};
+use super::approved::Approved;
 use crate::model::rendered::{EmailNotice, Rendered, SmsCoding, Spoken};
+use crate::model::telephone::dialled_within;
 use crate::model::time::{MINUTE, Micros, SECOND};
 use crate::providers::Outgoing;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 /// A look-up asks from so long before the attempt on: the provider's clock is another one.
 pub const MARGIN: Micros = 10 * MINUTE;
+
+/// Digits of a short token.
+const SHORT: usize = 15;
 
 /// The settings, and the notice where there is one (a probe has none).
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +25,8 @@ pub struct Values<'a> {
     pub definition: &'a Definition,
     pub settings: &'a Declared,
     pub out: Option<&'a Outgoing>,
+    /// The approved words of the route, where the provider sends no others.
+    pub approved: Option<&'a Approved>,
     /// What a look-up knows of the attempt: the provider's id, and when it began.
     pub asked: Option<(Option<&'a str>, Micros)>,
 }
@@ -69,6 +78,16 @@ impl<'a> Values<'a> {
             }),
             Name::SmsSegments => Value::Number(segments(&out.rendered).into()),
             Name::Hook => text(if self.takes_reports() { out.hook.as_deref().unwrap_or_default() } else { "" }),
+            Name::MimeBase64 => {
+                owned(email(&out.rendered).map_or_else(String::new, |e| STANDARD.encode(e.mime.reveal())))
+            }
+            Name::NoticeShort => text(out.notice.get(..SHORT).unwrap_or(&out.notice)),
+            Name::PersonName => text(out.name.reveal()),
+            Name::Reference => text(out.reference.reveal()),
+            Name::ToWithin(country) => owned(dialled_within(out.to.reveal(), country)),
+            Name::Fact(name) => text(out.facts.get(name).map_or("", String::as_str)),
+            Name::TemplateNamed => self.approved.map_or(text(""), |a| Value::Json(a.named(self))),
+            Name::TemplateList => self.approved.map_or(text(""), |a| Value::Json(a.list(self))),
             Name::UnixTime => Value::Number(jiff::Timestamp::now().as_second()),
         }
     }
