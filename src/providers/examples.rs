@@ -276,8 +276,23 @@ mod tests {
     use crate::providers::catalogue::Catalogue;
     use crate::providers::definition::check::compile;
 
-    const BUILT_IN: [&str; 8] =
-        ["kannel", "mailgun", "postmark", "sendgrid", "twilio-sms", "vonage-messages", "vonage-sms", "webhook"];
+    const BUILT_IN: [&str; 15] = [
+        "aliyun-directmail",
+        "aliyun-sms",
+        "aliyun-voice",
+        "amazon-ses",
+        "aws-sms",
+        "aws-sns",
+        "kannel",
+        "mailgun",
+        "postmark",
+        "sendgrid",
+        "tencent-sms",
+        "twilio-sms",
+        "vonage-messages",
+        "vonage-sms",
+        "webhook",
+    ];
 
     #[tokio::test]
     async fn every_rule_of_every_built_in_definition_is_seen_to_match() {

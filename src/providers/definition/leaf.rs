@@ -102,6 +102,8 @@ pub enum Name {
     NoticeShort,
     PersonName,
     Reference,
+    /// Of a look-up: the day of the attempt, `20261125`, so many hours east of Greenwich.
+    SentDay(i8),
     /// As dialled within that country (ISO 3166-1 alpha-2); elsewhere the number without its plus.
     ToWithin(String),
     /// What the campaign says, as template sets call it: `organisation`, `incident.title`, `text.contact`.
@@ -203,6 +205,10 @@ fn parse_name(name: &str, settings: &[&str]) -> Result<Name, String> {
         let is_country = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
         let wrong = || format!("`{name}`: write the country in two capital letters, as `to_within.CN`");
         return is_country.then(|| Name::ToWithin(country.to_owned())).ok_or_else(wrong);
+    }
+    if let Some(hours) = name.strip_prefix("sent.day.") {
+        let hours = hours.parse::<i8>().ok().filter(|hours| (-12..=14).contains(hours));
+        return hours.map(Name::SentDay).ok_or_else(|| format!("`{name}`: write the hours east, as `sent.day.+08`"));
     }
     if name == "organisation" || name.starts_with("incident.") || name.starts_with("text.") {
         return Ok(Name::Fact(name.to_owned()));

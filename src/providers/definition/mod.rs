@@ -100,8 +100,16 @@ pub struct Field {
     /// Written with `?` behind the name: left out where it renders empty.
     pub omit_empty: bool,
     pub value: Leaf,
-    /// The leaf is XML; what goes into it is escaped.
-    pub xml: bool,
+    /// How what goes into the leaf is written.
+    pub escape: Escape,
+}
+
+/// What a leaf is, so that nothing that goes into it can change its shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    None,
+    Xml,
+    Json,
 }
 
 /// A part of a `multipart/form-data` body.

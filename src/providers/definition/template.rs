@@ -3,6 +3,7 @@
 
 use super::check::{Findings, Scope};
 use super::leaf::{Leaf, Name};
+use super::rule::Place;
 use crate::providers::settings::SettingKind;
 use regex::Regex;
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub struct TemplateEntry {
     pub longest_text: Option<usize>,
     /// No value may match it.
     pub forbidden: Option<String>,
+    /// Where the probe's reply holds the words that the provider has approved.
+    pub approved: Option<String>,
 }
 
 /// A valid `[template]`.
@@ -45,6 +48,8 @@ pub struct Template {
     pub longest_values: Option<usize>,
     pub longest_text: Option<usize>,
     pub forbidden: Option<Regex>,
+    /// Where the probe's reply holds the words that the provider has approved.
+    pub approved: Option<Place>,
 }
 
 /// The section compiled, or findings.
@@ -69,6 +74,10 @@ pub(super) fn compile(entry: &TemplateEntry, scope: &Scope<'_>, findings: &mut F
         }
         None => None,
     };
+    let approved = match &entry.approved {
+        Some(text) => Some(findings.take(&at("approved"), Place::parse(text, false))?),
+        None => None,
+    };
     let (place, numbered) = place?;
     Some(Template {
         code: code?,
@@ -81,6 +90,7 @@ pub(super) fn compile(entry: &TemplateEntry, scope: &Scope<'_>, findings: &mut F
         longest_values: entry.longest_values,
         longest_text: entry.longest_text,
         forbidden,
+        approved,
     })
 }
 

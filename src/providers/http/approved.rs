@@ -2,6 +2,7 @@
 //! and everything that the provider would refuse about a value, said before anything is sent.
 
 use super::super::definition::leaf::{Leaf, Name};
+use super::super::definition::rule::Reply;
 use super::super::definition::template::Template;
 use super::super::settings::Declared;
 use super::values::Values;
@@ -65,7 +66,9 @@ impl Approved {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let bare = template.prefix.names().any(|name| settings.value(name).as_text().is_empty());
         let prefix = template.prefix.render_with(|name| settings.value(name), str::to_owned);
+        let prefix = if bare { String::new() } else { prefix };
         let pieces = pieces(template, &text, &places);
         Ok(Approved {
             code: setting(&template.code).to_owned(),
@@ -75,6 +78,12 @@ impl Approved {
             limits: template.clone(),
             prefix,
         })
+    }
+
+    /// Whether the provider has these words under the code, where its reply to the probe says which it has.
+    pub fn differs_from(&self, reply: &Reply<'_>) -> bool {
+        let theirs = self.limits.approved.as_ref().and_then(|place| place.read(reply));
+        theirs.is_some_and(|theirs| one_line(&theirs) != one_line(&self.text))
     }
 
     fn filled(&self, values: &Values<'_>) -> Vec<String> {

@@ -206,7 +206,14 @@ impl Http {
             Ok((status, headers, body)) => {
                 let json = serde_json::from_str(&body).ok();
                 let reply = Reply { status, headers: &headers, body: &body, json: json.as_ref() };
-                reply::classify(&exchange.rules, &reply, values)
+                let (outcome, rule) = reply::classify(&exchange.rules, &reply, values);
+                let differs = self.approved.as_ref().is_some_and(|approved| approved.differs_from(&reply));
+                if differs && values.out.is_none() && outcome.class == Class::Accepted {
+                    let text = "the provider has other words under this template's code than the route's settings: \
+                                what the list was checked against is not what people would receive";
+                    return (Outcome::new(Class::RouteBroken, "template-differs", text), rule);
+                }
+                (outcome, rule)
             }
             Err(error) => (reply::without_reply(&error), None),
         }
