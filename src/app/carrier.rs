@@ -133,6 +133,7 @@ impl AdapterCarrier {
             country: person.country.clone(),
             language: campaign.texts.language_for(&person.locale).to_owned(),
             hook: None,
+            facts: campaign.texts.facts(&person.locale),
             rendered,
         })
     }

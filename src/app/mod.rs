@@ -17,6 +17,7 @@ pub mod routes;
 mod sources;
 pub mod status;
 pub mod story;
+pub mod suspension;
 pub mod work;
 mod workers;
 

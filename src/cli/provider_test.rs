@@ -77,6 +77,7 @@ fn message(config: &Config, channel: Channel, to: Personal, now: Micros) -> Resu
         country: String::new(),
         language: TRIAL_LANGUAGE.to_owned(),
         hook: None,
+        facts: std::sync::Arc::default(),
         rendered,
     })
 }

@@ -14,6 +14,7 @@ use crate::model::problem::Problem;
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const TERMS: &str = "terms.toml";
 const SUBJECT: &str = "email.subject.hbs";
@@ -200,6 +201,8 @@ impl Compiler<'_> {
         let sections = sections.unwrap_or_default();
         let spoken = call.as_ref().is_some_and(|call| call.names.len() > sections.len());
         let joins_lines = known.joins_lines;
+        let of_text = known.texts.iter().map(|(key, text)| (format!("text.{key}"), text.clone()));
+        let facts = Arc::new(known.fixed.clone().into_iter().chain(of_text).collect());
         Some(Language {
             tag: tag.to_owned(),
             terms,
@@ -210,6 +213,7 @@ impl Compiler<'_> {
             call,
             spoken,
             joins_lines,
+            facts,
             sections,
         })
     }

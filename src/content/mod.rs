@@ -41,6 +41,7 @@ use crate::model::rendered::Rendered;
 use crate::model::time::Micros;
 use handlebars::Handlebars;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Who sends: `[sender]` of the configuration, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ struct Language {
     /// The last two templates of `call` are those that a machine speaks.
     spoken: bool,
     joins_lines: bool,
+    /// What does not differ by person, by dotted name: `organisation`, `incident.title`, `text.contact`.
+    facts: Arc<BTreeMap<String, String>>,
     /// Id and heading of each section of the call script.
     sections: Vec<(String, String)>,
 }
@@ -120,6 +123,11 @@ impl Texts {
     /// What is no obstacle but worth knowing: a language without incident text, an SMS that some names make too long.
     pub fn warnings(&self) -> Vec<Problem> {
         self.warnings.clone()
+    }
+
+    /// What the campaign says in the language of somebody with this locale, by the names that templates use.
+    pub fn facts(&self, locale: &str) -> Arc<BTreeMap<String, String>> {
+        self.language(locale).map(|language| Arc::clone(&language.facts)).unwrap_or_default()
     }
 
     /// The headings that `{{extra.…}}` reaches for, and whether every person must have something there.

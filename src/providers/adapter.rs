@@ -4,6 +4,7 @@ use super::call_sheet::CallSheet;
 use super::catalogue::Catalogue;
 use super::http::Http;
 use super::lookup::{LookUp, Query};
+use super::receipt::{Action, Call, Received, Refused};
 use super::sandbox::Sandbox;
 use super::settings::Settings;
 use super::smtp::Smtp;
@@ -12,6 +13,7 @@ use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::model::time::Micros;
 use std::sync::Arc;
 
@@ -80,6 +82,22 @@ impl Adapter {
         }
     }
 
+    /// Takes a call at the route's address: receipts, and what to answer; or why it is refused, and with which status.
+    pub async fn receive(&self, call: &Call<'_>, now: Micros) -> Result<Received, Refused> {
+        match self {
+            Adapter::Http(http) => http.receive(call, now).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Err(Refused::nobody_listens()),
+        }
+    }
+
+    /// Does what a received call asked for on the network.
+    pub async fn perform(&self, action: &Action) -> Result<(), Problem> {
+        match self {
+            Adapter::Http(http) => http.perform(action).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Ok(()),
+        }
+    }
+
     /// Whether its provider reports to an address of ours: then `[server] public_url` must be there.
     pub fn listens(&self) -> bool {
         match self {
@@ -95,6 +113,22 @@ impl Adapter {
             Adapter::Http(http) => http.check().await,
             Adapter::CallSheet(sheet) => sheet.check().await,
             Adapter::Sandbox(sandbox) => sandbox.check().await,
+        }
+    }
+
+    /// The code and the words of the approved template, where the provider sends no others.
+    pub fn approved(&self) -> Option<(&str, &str)> {
+        match self {
+            Adapter::Http(http) => http.approved(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// What the person will really receive, where that is not the text of the campaign but an approved template.
+    pub fn worded(&self, out: &Outgoing) -> Option<Rendered> {
+        match self {
+            Adapter::Http(http) => http.worded(out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
         }
     }
 

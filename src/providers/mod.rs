@@ -10,6 +10,8 @@ pub mod lookup;
 pub mod lookup_examples;
 pub mod native;
 pub mod private_file;
+pub mod receipt;
+pub mod receipt_examples;
 pub mod sandbox;
 pub mod settings;
 pub mod smtp;
@@ -19,6 +21,7 @@ use crate::model::lease::Lease;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -51,6 +54,8 @@ pub struct Outgoing {
     pub language: String,
     /// The address that takes the route's reports, `{public_url}/hooks/{route}/{hook token}`, where there is one.
     pub hook: Option<String>,
+    /// What the campaign says in that language, by the names that template sets use: `organisation`, `text.contact`.
+    pub facts: Arc<BTreeMap<String, String>>,
     pub rendered: Rendered,
 }
 

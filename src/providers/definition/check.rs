@@ -4,14 +4,18 @@
 //! stands in the path, every rule can match something, the last rule matches everything and says `unknown`, and only
 //! a 2xx reply can say `accepted`.
 
-use super::super::settings::{SettingDecl, SettingKind, Settings};
+use super::super::settings::{Setting, SettingDecl, SettingKind, Settings};
 use super::answer;
-use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
+use super::auth::auth;
+use super::file::{self, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
 use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
 use super::lookup;
+use super::receipt;
 use super::rule::{Place, Rule, Statuses};
-use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Node, RECEIPTS};
+use super::secrets;
+use super::template;
+use super::{Body, Definition, ENGINE_SETTINGS, Exchange, Node, RECEIPTS};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -62,8 +66,9 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         findings.add("docs", "must be the https:// address of the provider's own description");
     }
     let channels = channels(&entry.channels, findings);
-    let (settings, inherited) = settings(&entry, findings);
+    let (settings, inherited, derived) = settings(&entry, findings);
     let scope = Scope { settings: &settings, tables: &entry.by_language };
+    secrets::stay_out(&entry, &settings, findings);
     let send = exchange("send", &entry.send, &scope, findings);
     let answers = entry
         .answer
@@ -82,6 +87,11 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
     if let Some(probe) = &probe {
         probe_names_no_notice(probe, findings);
     }
+    let template = entry.template.as_ref().and_then(|entry| template::compile(entry, &scope, findings));
+    let receipt = match &entry.receipt {
+        Some(section) => Some(receipt::compile(section, &scope, findings)?),
+        None => None,
+    };
     let send = send?;
     Some(Definition {
         name: entry.name,
@@ -90,6 +100,8 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         about: entry.about,
         send,
         probe,
+        template,
+        receipt,
         lookup,
         lookup_by_id,
         answers,
@@ -98,14 +110,19 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         example_settings: example_settings(&settings, &entry.example_settings),
         settings,
         inherited,
+        derived,
     })
 }
 
 /// Values of example tables as settings; those declared secret count as referenced.
 pub fn example_settings(declared: &[SettingDecl], values: &BTreeMap<String, toml::Value>) -> Settings {
-    values.iter().fold(Settings::new(), |settings, (name, value)| {
+    values.iter().fold(Settings::new(), |mut settings, (name, value)| {
         let secret = declared.iter().any(|d| d.name == *name && d.kind == SettingKind::Secret);
         let text = scalar(value);
+        if value.is_table() {
+            settings.insert(name, Setting::table(serde_json::to_string(value).unwrap_or_default()));
+            return settings;
+        }
         if secret { settings.with_secret(name, &text) } else { settings.with(name, text) }
     })
 }
@@ -130,10 +147,13 @@ fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
     found.collect()
 }
 
-fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<SettingDecl>, Vec<(String, String)>) {
+/// The settings; those that take the value of another; those whose default is made of others.
+type Declared = (Vec<SettingDecl>, Vec<(String, String)>, Vec<(String, Leaf)>);
+
+fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> Declared {
     let entries: &BTreeMap<String, SettingEntry> = &entry.settings;
     let mut declared = Vec::new();
-    let mut inherited = Vec::new();
+    let (mut inherited, mut derived) = (Vec::new(), Vec::new());
     for (name, entry) in entries {
         let place = format!("settings.{name}");
         if ENGINE_SETTINGS.contains(&name.as_str()) {
@@ -150,13 +170,18 @@ fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<Setting
             findings.take(&place, Regex::new(pattern).map_err(|_| "pattern is no regular expression".to_owned()))
         });
         let default = entry.default.as_ref().map(scalar);
+        let made = default.as_ref().filter(|default| default.contains("{{"));
+        if let Some(leaf) = made.and_then(|text| findings.take(&place, made_of_settings(text, entries))) {
+            derived.push((name.clone(), leaf));
+        }
+        let default = if made.is_some() { None } else { default };
         if entry.kind == SettingKind::Secret && default.is_some() {
             findings.add(&place, "a secret has no default");
         }
         let declaration = SettingDecl {
             name: name.clone(),
             kind: entry.kind,
-            required: !entry.optional && default.is_none() && entry.default_from.is_none(),
+            required: !entry.optional && entry.default.is_none() && entry.default_from.is_none(),
             default,
             pattern,
             about: entry.about.clone(),
@@ -177,7 +202,18 @@ fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<Setting
         let about = "the provider reports to [server] public_url, and the ladder waits for its reports".to_owned();
         declared.push(SettingDecl { about, ..SettingDecl::with_default(RECEIPTS, SettingKind::Boolean, "false") });
     }
-    (declared, inherited)
+    (declared, inherited, derived)
+}
+
+/// A default with `{{settings.…}}` in it, such as an address that holds a region.
+fn made_of_settings(text: &str, entries: &BTreeMap<String, SettingEntry>) -> Result<Leaf, String> {
+    let names: Vec<&str> =
+        entries.iter().filter(|(_, e)| e.kind != SettingKind::Secret).map(|(name, _)| name.as_str()).collect();
+    let leaf = Leaf::parse(text, &names)?;
+    if leaf.names().any(|name| !matches!(name, Name::Setting(_))) {
+        return Err("its default can be made of settings only".to_owned());
+    }
+    Ok(leaf)
 }
 
 /// The names a leaf may use.
@@ -202,7 +238,7 @@ impl Scope<'_> {
         Ok(leaf)
     }
 
-    fn setting(&self, name: &str) -> Result<String, String> {
+    pub(super) fn setting(&self, name: &str) -> Result<String, String> {
         if self.settings.iter().any(|d| d.name == name) {
             return Ok(name.to_owned());
         }
@@ -210,7 +246,7 @@ impl Scope<'_> {
         Err(format!("the file declares no setting `{name}`{hint}"))
     }
 
-    fn is_of_kind(&self, name: &Name, kind: SettingKind) -> bool {
+    pub(super) fn is_of_kind(&self, name: &Name, kind: SettingKind) -> bool {
         let Name::Setting(name) = name else { return false };
         self.settings.iter().any(|d| d.name == *name && d.kind == kind)
     }
@@ -346,30 +382,6 @@ pub(super) fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings
     }
 }
 
-fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
-    Ok(match entry {
-        None => Auth::None,
-        Some(AuthEntry::Basic([user, password])) => {
-            Auth::Basic { user: scope.setting(user)?, password: scope.setting(password)? }
-        }
-        Some(AuthEntry::Bearer(token)) => Auth::Bearer { token: scope.setting(token)? },
-        Some(AuthEntry::Header([name, value])) => Auth::Header {
-            name: HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no possible header name"))?,
-            value: scope.setting(value)?,
-        },
-        Some(AuthEntry::Query([name, value])) => Auth::Query { name: name.clone(), value: scope.setting(value)? },
-        Some(AuthEntry::Jwt(jwt)) => {
-            Auth::Jwt { key: scope.setting(&jwt.key)?, application: scope.setting(&jwt.application)? }
-        }
-        Some(AuthEntry::VonageSig(sig)) => {
-            Auth::VonageSig { secret: scope.setting(&sig.secret)?, method: scope.setting(&sig.method)? }
-        }
-        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-    })
-}
-
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let micros = parse_duration(text).and_then(|micros| u64::try_from(micros).ok()).filter(|micros| *micros > 0);
     micros.map(Duration::from_micros).ok_or_else(|| format!("`{text}` is no duration: write `250ms`, `20s` or `5m`"))
@@ -414,8 +426,14 @@ fn rule(entry: &RuleEntry, read: &ReadEntry) -> Result<Rule, String> {
         Some(text) => Place::parse(text, words).map(Some),
         None => Ok(None),
     };
+    let header = |(name, text): (&String, &String)| {
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no possible header name"))?;
+        let wanted = Regex::new(text).map_err(|_| format!("`{text}` is no regular expression"))?;
+        Ok((name, wanted))
+    };
     Ok(Rule {
         status,
+        headers: entry.headers.iter().map(header).collect::<Result<_, String>>()?,
         json: entry.json.iter().map(|(pointer, value)| condition(pointer, value)).collect::<Result<_, _>>()?,
         text,
         outcome,
@@ -458,13 +476,7 @@ pub(super) fn condition(pointer: &str, value: &toml::Value) -> Result<(String, V
 
 /// The probe must be harmless: it knows the settings and no notice.
 fn probe_names_no_notice(probe: &Exchange, findings: &mut Findings<'_>) {
-    let mut leaves: Vec<&Leaf> = vec![&probe.url];
-    leaves.extend(probe.headers.iter().map(|(_, _, leaf)| leaf));
-    leaves.extend(probe.query.iter().map(|field| &field.value));
-    if !matches!(probe.body, Body::None) {
-        findings.add("probe", "has a body: a probe only asks");
-    }
-    if leaves.iter().flat_map(|leaf| leaf.names()).any(|name| !matches!(name, Name::Setting(_))) {
+    if probe.leaves().flat_map(|leaf| leaf.names()).any(|name| !matches!(name, Name::Setting(_))) {
         findings.add("probe", "names something of a notice: a probe knows the settings only");
     }
 }

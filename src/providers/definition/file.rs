@@ -3,7 +3,9 @@
 use super::super::settings::SettingKind;
 use super::answer::AnswerEntry;
 use super::lookup::LookupEntry;
+use super::receipt::ReceiptEntry;
 use super::signing::{Acs3Entry, Sigv4Entry, Tc3Entry};
+use super::template::TemplateEntry;
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
@@ -21,6 +23,8 @@ pub struct DefinitionFile {
     pub settings: BTreeMap<String, SettingEntry>,
     pub send: ExchangeEntry,
     pub probe: Option<ExchangeEntry>,
+    /// For providers that send approved words only.
+    pub template: Option<TemplateEntry>,
     pub lookup: Option<LookupEntry>,
     pub lookup_by_id: Option<LookupEntry>,
     #[serde(default)]
@@ -28,7 +32,7 @@ pub struct DefinitionFile {
     /// Words by the language of a notice: table, then language.
     #[serde(default)]
     pub by_language: BTreeMap<String, BTreeMap<String, String>>,
-    pub receipt: Option<toml::Table>,
+    pub receipt: Option<ReceiptEntry>,
     #[serde(default)]
     pub example_settings: BTreeMap<String, toml::Value>,
     #[serde(default)]
@@ -133,6 +137,9 @@ pub struct RuleEntry {
     pub status: String,
     #[serde(default)]
     pub json: BTreeMap<String, toml::Value>,
+    /// Header of the reply, and the expression that its value matches.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     pub text: Option<String>,
     pub outcome: String,
     pub code: Option<String>,

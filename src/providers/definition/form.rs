@@ -1,10 +1,10 @@
 //! Fields of a query, a form or a multipart body: what a definition may write as their value.
 //!
 //! A value is a text with names in it; a list is a key that is repeated; `{ xml = "…" }` is a text that is XML, where
-//! whatever a name stands for is escaped; in a multipart body `{ file = "…", type = "…", content = "…" }` is a file.
+//! whatever a name stands for is escaped, `{ json = "…" }` the same for JSON; in a multipart body `{ file = "…", type = "…", content = "…" }` is a file.
 
 use super::check::{Findings, Scope};
-use super::{Field, Part};
+use super::{Escape, Field, Part};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -26,28 +26,49 @@ pub(super) fn fields(place: &str, table: &toml::Table, scope: &Scope<'_>, findin
 
 fn field(key: &str, value: &toml::Value, scope: &Scope<'_>) -> Result<Field, String> {
     let (name, omit_empty) = optional_key(key);
-    let (text, xml) = match value {
-        toml::Value::String(text) => (text.clone(), false),
-        toml::Value::Table(table) => match table.get("xml").and_then(toml::Value::as_str) {
-            Some(text) if table.len() == 1 => (text.to_owned(), true),
-            Some(_) | None => return Err("a table can only be `{ xml = \"…\" }`".to_owned()),
-        },
+    let field = match value {
+        toml::Value::String(text) => plain(name, text, scope)?,
+        toml::Value::Table(table) => {
+            let word = |key: &str| table.get(key).and_then(toml::Value::as_str).filter(|_| table.len() == 1);
+            match (word("xml"), word("json")) {
+                (Some(text), None) => an_xml(name, text, scope)?,
+                (None, Some(text)) => a_json(name, text, scope)?,
+                _ => return Err("a table can only be `{ xml = \"…\" }` or `{ json = \"…\" }`".to_owned()),
+            }
+        }
         toml::Value::Array(_) => return Err("a list holds texts".to_owned()),
         toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) => {
-            (value.to_string(), false)
+            plain(name, &value.to_string(), scope)?
         }
     };
-    if xml {
-        return Ok(Field { omit_empty, ..an_xml(name, &text, scope)? });
-    }
-    Ok(Field { name: name.to_owned(), omit_empty, value: scope.leaf(&text)?, xml })
+    Ok(Field { omit_empty, ..field })
+}
+
+fn plain(name: &str, text: &str, scope: &Scope<'_>) -> Result<Field, String> {
+    Ok(Field { name: name.to_owned(), omit_empty: false, value: scope.leaf(text)?, escape: Escape::None })
 }
 
 /// A field that is XML.
 pub(super) fn an_xml(name: &str, text: &str, scope: &Scope<'_>) -> Result<Field, String> {
-    let value = scope.leaf(text)?;
-    well_formed(&value.render_with(|_| super::leaf::Value::Number(1), str::to_owned))?;
-    Ok(Field { name: name.to_owned(), omit_empty: false, value, xml: true })
+    let field = plain(name, text, scope)?;
+    well_formed(&field.value.render_with(|_| super::leaf::Value::Number(1), str::to_owned))?;
+    Ok(Field { escape: Escape::Xml, ..field })
+}
+
+/// A field that is JSON. With a quotation mark in place of every name it must still be: so a name can stand inside a text
+/// only.
+fn a_json(name: &str, text: &str, scope: &Scope<'_>) -> Result<Field, String> {
+    let field = plain(name, text, scope)?;
+    let tried = field.value.render_with(|_| super::leaf::Value::Text("\"".into()), escape_json);
+    serde_json::from_str::<serde_json::Value>(&tried)
+        .map_err(|_| "its JSON is not well-formed, or a name stands outside a text".to_owned())?;
+    Ok(Field { escape: Escape::Json, ..field })
+}
+
+/// What stands between the quotation marks of a JSON text.
+pub fn escape_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
 
 /// With a number in place of every name: so a name can stand in a text or in an attribute, never for an element.

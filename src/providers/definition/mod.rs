@@ -5,14 +5,19 @@
 //! fail later for a reason that lies in the file. The language is described in `providers/README.md`.
 
 pub mod answer;
+mod auth;
 pub mod check;
+pub mod event;
 pub mod file;
 pub mod form;
 pub mod leaf;
 pub mod lookup;
 pub mod pointer;
+pub mod receipt;
 pub mod rule;
+mod secrets;
 pub mod signing;
+pub mod template;
 
 use super::settings::{Declared, SettingDecl, Settings};
 use crate::model::channel::Channel;
@@ -20,12 +25,14 @@ use crate::model::problem::Problem;
 use answer::Answer;
 use leaf::{Leaf, Name};
 use lookup::Lookup;
+use receipt::Reports;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use rule::Rule;
 use signing::Signing;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use template::Template;
 
 /// Settings that the engine itself takes, for every definition.
 pub const ENGINE_SETTINGS: [&str; 4] = ["ca_file", "allow_plaintext", "timeout", RECEIPTS];
@@ -44,9 +51,15 @@ pub struct Definition {
     pub settings: Vec<SettingDecl>,
     /// Settings that take the value of another one where they are absent.
     pub inherited: Vec<(String, String)>,
+    /// Settings whose default is made of other settings.
+    pub derived: Vec<(String, Leaf)>,
     pub send: Exchange,
     /// A harmless request that shows whether the credentials work.
     pub probe: Option<Exchange>,
+    /// The provider sends approved words only; a route says which.
+    pub template: Option<Template>,
+    /// What the provider reports later, where it does.
+    pub receipt: Option<Reports>,
     /// What became of a message, where the provider can be asked.
     pub lookup: Option<Lookup>,
     /// The same for a message whose id at the provider is known.
@@ -87,8 +100,16 @@ pub struct Field {
     /// Written with `?` behind the name: left out where it renders empty.
     pub omit_empty: bool,
     pub value: Leaf,
-    /// The leaf is XML; what goes into it is escaped.
-    pub xml: bool,
+    /// How what goes into the leaf is written.
+    pub escape: Escape,
+}
+
+/// What a leaf is, so that nothing that goes into it can change its shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    None,
+    Xml,
+    Json,
 }
 
 /// A part of a `multipart/form-data` body.
@@ -211,6 +232,15 @@ impl Definition {
         let mut declared = settings.declared(&self.settings, route)?;
         for (name, from) in &self.inherited {
             declared.inherit(name, from);
+        }
+        for (name, leaf) in &self.derived {
+            let made = leaf.render_with(|name| declared.value(name), str::to_owned);
+            let objection = self.settings.iter().find(|d| d.name == *name).and_then(|d| d.objection(&made));
+            if let Some(objection) = objection.filter(|_| declared.text(name).is_none()) {
+                let message = format!("route `{route}`: the setting `{name}`, made of others, {objection}");
+                return Err(vec![Problem::new("bad-setting", name, message)]);
+            }
+            declared.fill(name, made);
         }
         Ok(declared)
     }

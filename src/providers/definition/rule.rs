@@ -16,6 +16,8 @@ pub struct Rule {
     pub status: Statuses,
     /// JSON pointer and the values it may have; all pointers must agree. See [`pointer`] for lists.
     pub json: Vec<(String, Vec<Value>)>,
+    /// Headers of the reply and what their values match; all must agree.
+    pub headers: Vec<(HeaderName, Regex)>,
     pub text: Option<Regex>,
     pub outcome: Class,
     pub code: Option<Place>,
@@ -31,12 +33,14 @@ pub struct Rule {
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 /// Where something stands in a reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Place {
     Pointer(String),
     Header(HeaderName),
     /// The first line of a plain body.
     Body,
+    /// What the first group of an expression takes out of the body, for replies that are no JSON.
+    Found(Regex),
     /// Not in the reply: the word itself.
     Word(String),
 }
@@ -100,10 +104,14 @@ impl Place {
             let name = HeaderName::try_from(name).map_err(|_| format!("`{text}` names no possible header"))?;
             return Ok(Place::Header(name));
         }
+        if let Some(expression) = text.strip_prefix("find:") {
+            let regex = Regex::new(expression).ok().filter(|regex| regex.captures_len() == 2);
+            return regex.map(Place::Found).ok_or_else(|| format!("`{text}` is no regular expression with one group"));
+        }
         match text {
             "body" => Ok(Place::Body),
             _ if words && !text.is_empty() => Ok(Place::Word(text.to_owned())),
-            _ => Err(format!("`{text}` is no place: write a JSON pointer (`/a/b`), `header:NAME` or `body`")),
+            _ => Err(format!("`{text}` is no place: write a JSON pointer (`/a/b`), `header:NAME`, `find:…` or `body`")),
         }
     }
 
@@ -120,6 +128,7 @@ impl Place {
             }
             Place::Header(name) => reply.headers.get(name)?.to_str().ok()?.trim().to_owned(),
             Place::Body => reply.body.lines().map(str::trim).find(|line| !line.is_empty())?.to_owned(),
+            Place::Found(regex) => regex.captures(reply.body)?.get(1)?.as_str().trim().to_owned(),
             Place::Word(word) => word.clone(),
         };
         (!found.is_empty()).then_some(found)
@@ -145,18 +154,25 @@ impl Rule {
         if !self.status.contains(reply.status) || self.text.as_ref().is_some_and(|text| !text.is_match(reply.body)) {
             return None;
         }
+        let says = |(name, wanted): &(HeaderName, Regex)| {
+            reply.headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| wanted.is_match(value))
+        };
+        if !self.headers.iter().all(says) {
+            return None;
+        }
         holds_at(&self.json, reply.json)
     }
 
     /// True when the rule looks at the status alone.
     pub fn is_unconditional(&self) -> bool {
-        self.json.is_empty() && self.text.is_none()
+        self.json.is_empty() && self.headers.is_empty() && self.text.is_none()
     }
 
     /// True when every reply with this status and these values at the pointers would satisfy the rule, whatever
     /// else it holds; `text` is the expression such replies are known to match.
     fn covers(&self, status: u16, values: &[(&str, &Value)], text: Option<&str>) -> bool {
         self.status.contains(status)
+            && self.headers.is_empty()
             && self.json.iter().all(|(pointer, allowed)| {
                 values.iter().any(|(known, value)| known == pointer && allowed.contains(value))
             })
@@ -209,6 +225,7 @@ mod tests {
         Rule {
             status: Statuses::parse(status).expect("valid"),
             json,
+            headers: Vec::new(),
             text: text.map(|t| Regex::new(t).expect("valid")),
             outcome: Class::Unknown,
             code: None,

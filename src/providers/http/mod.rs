@@ -4,6 +4,8 @@
 //! bounds the whole exchange. Urls are never logged and never stand in an outcome: some providers want their password
 //! in the query.
 
+pub mod approved;
+pub mod hook;
 pub mod jwt;
 pub mod lookup;
 pub mod moment;
@@ -24,7 +26,9 @@ use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::model::time::parse_duration;
+use approved::Approved;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Request};
 use std::fmt;
@@ -41,6 +45,9 @@ pub struct Http {
     settings: Declared,
     client: Client,
     timeout: Option<Duration>,
+    /// Where the provider sends approved words only.
+    approved: Option<Approved>,
+    certificates: hook::Certificates,
 }
 
 impl fmt::Debug for Http {
@@ -69,12 +76,19 @@ impl Http {
         let settings = definition.declare(settings, route)?;
         plaintext_is_meant(route, &definition, &settings).map_err(|problem| vec![problem])?;
         keys_are_keys(route, &definition, &settings).map_err(|problem| vec![problem])?;
+        if settings.boolean(RECEIPTS) == Some(true)
+            && let Some(reports) = &definition.receipt
+        {
+            hook::can_verify(route, &reports.verify, &settings).map_err(|problem| vec![problem])?;
+        }
         let timeout = settings.text("timeout").and_then(parse_duration).and_then(|t| u64::try_from(t).ok());
         let timeout = timeout.map(Duration::from_micros);
         let bound = timeout.unwrap_or(definition.send.timeout);
         let client =
             tls::client(route, settings.text("ca_file"), bound, concurrency).map_err(|problem| vec![problem])?;
-        Ok(Http { definition, settings, client, timeout })
+        let approved = definition.template.as_ref().map(|template| Approved::read(template, &settings, route));
+        let approved = approved.transpose()?;
+        Ok(Http { definition, settings, client, timeout, approved, certificates: hook::Certificates::default() })
     }
 
     pub async fn send(&self, out: &Outgoing, gate: &Gate) -> Outcome {
@@ -98,7 +112,13 @@ impl Http {
     }
 
     fn values<'a>(&'a self, out: Option<&'a Outgoing>) -> Values<'a> {
-        Values { definition: &self.definition, settings: &self.settings, out, asked: None }
+        Values {
+            definition: &self.definition,
+            settings: &self.settings,
+            out,
+            approved: self.approved.as_ref(),
+            asked: None,
+        }
     }
 
     /// Why this route cannot carry the notice, whoever it is for: found out without asking the provider, so that it can
@@ -106,6 +126,11 @@ impl Http {
     pub fn refusal(&self, out: &Outgoing) -> Option<Outcome> {
         let values = self.values(Some(out));
         let bound = |leaf: &Option<Leaf>| values.render(leaf.as_ref()?).parse::<usize>().ok();
+        if let Some(approved) = &self.approved {
+            return approved
+                .objection(&values)
+                .map(|text| Outcome::new(Class::ContentRefused, "template-value", &text));
+        }
         let send = &self.definition.send;
         // Some gateways cut a long text without a word: it is refused here instead.
         let needed = usize::try_from(values::segments(&out.rendered)).unwrap_or(usize::MAX);
@@ -146,6 +171,18 @@ impl Http {
         refused("too-long-to-speak", &text)
     }
 
+    /// The code of the approved template and its words with the names of their places still in them, where the provider
+    /// sends no others.
+    pub fn approved(&self) -> Option<(&str, &str)> {
+        self.approved.as_ref().map(|approved| (approved.code.as_str(), approved.text.as_str()))
+    }
+
+    /// What this person will really receive, where the provider sends approved words only.
+    pub fn worded(&self, out: &Outgoing) -> Option<Rendered> {
+        let text = self.approved.as_ref()?.words(&self.values(Some(out)));
+        Some(approved::rendered(out, text))
+    }
+
     /// A document that the provider fetches about a notice: its media type, and itself.
     pub fn answer(&self, name: &str, out: &Outgoing) -> Option<(&'static str, String)> {
         let values = self.values(Some(out));
@@ -169,7 +206,14 @@ impl Http {
             Ok((status, headers, body)) => {
                 let json = serde_json::from_str(&body).ok();
                 let reply = Reply { status, headers: &headers, body: &body, json: json.as_ref() };
-                reply::classify(&exchange.rules, &reply, values)
+                let (outcome, rule) = reply::classify(&exchange.rules, &reply, values);
+                let differs = self.approved.as_ref().is_some_and(|approved| approved.differs_from(&reply));
+                if differs && values.out.is_none() && outcome.class == Class::Accepted {
+                    let text = "the provider has other words under this template's code than the route's settings: \
+                                what the list was checked against is not what people would receive";
+                    return (Outcome::new(Class::RouteBroken, "template-differs", text), rule);
+                }
+                (outcome, rule)
             }
             Err(error) => (reply::without_reply(&error), None),
         }

@@ -2,6 +2,7 @@
 //! a sentence.
 
 use crate::model::time::{Micros, SECOND};
+use jiff::tz::Offset;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -18,8 +19,14 @@ static DATE_IN_WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} (?:UTC|GMT|[+-]\d{4})").ok()
 });
 
-/// The moment that a text names: seconds or milliseconds since 1970, an RFC 3339 time, or an RFC 2822 date in it.
+/// The moment that a text names: seconds or milliseconds since 1970, an RFC 3339 time, or an RFC 2822 date in it. A time
+/// without a zone, such as `2026-11-25 04:05:06`, is UTC.
 pub fn moment(text: &str) -> Option<Micros> {
+    moment_in(text, Offset::UTC)
+}
+
+/// As [`moment`], for a provider that writes its own time of day.
+pub fn moment_in(text: &str, zone: Offset) -> Option<Micros> {
     let text = text.trim();
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
     if let Ok(number) = whole.parse::<u64>() {
@@ -29,9 +36,8 @@ pub fn moment(text: &str) -> Option<Micros> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Some(time.as_microsecond());
     }
-    // `2026-11-25 04:05:06` without a zone is UTC with every provider that writes so.
     if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
-        return jiff::tz::TimeZone::UTC.to_timestamp(time).ok().map(jiff::Timestamp::as_microsecond);
+        return zone.to_timestamp(time).ok().map(jiff::Timestamp::as_microsecond);
     }
     let date = DATE_IN_WORDS.as_ref()?.find(text)?.as_str().replace("UTC", "GMT");
     jiff::fmt::rfc2822::parse(&date).ok().map(|time| time.timestamp().as_microsecond())
@@ -86,6 +92,7 @@ mod tests {
         ] {
             assert_eq!(moment(text), want, "{text}");
         }
+        assert_eq!(moment_in("2025-11-25 12:05:06", Offset::constant(8)), want);
         for text in ["", "17", "yesterday", "2025-13-01T00:00:00Z", "Tue, 32 Nov 2025 04:05:06 GMT"] {
             assert_eq!(moment(text), None, "{text}");
         }

@@ -136,6 +136,7 @@ pub fn json(node: &Node, values: &Values<'_>) -> serde_json::Value {
         Node::Leaf(leaf) => match leaf.only_name().map(|name| values.of(name)) {
             Some(Value::Number(number)) => number.into(),
             Some(Value::Flag(flag)) => flag.into(),
+            Some(Value::Json(json)) => json,
             Some(Value::Text(text)) => text.into_owned().into(),
             None => values.render(leaf).into(),
         },

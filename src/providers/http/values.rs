@@ -1,16 +1,24 @@
 //! What the names in a definition stand for, for one notice on one route.
 
 use super::super::definition::RECEIPTS;
+use super::super::definition::form::escape_json;
 use super::super::definition::leaf::{Leaf, Name, Value};
-use super::super::definition::{Definition, Field};
+use super::super::definition::{Definition, Escape, Field};
 use super::super::settings::{Declared, SettingKind};
+use super::approved::Approved;
 use crate::model::rendered::{EmailNotice, Rendered, SmsCoding, Spoken};
+use crate::model::telephone::dialled_within;
 use crate::model::time::{MINUTE, Micros, SECOND};
 use crate::providers::Outgoing;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 /// A look-up asks from so long before the attempt on: the provider's clock is another one.
 pub const MARGIN: Micros = 10 * MINUTE;
+
+/// Digits of a short token.
+const SHORT: usize = 15;
 
 /// The settings, and the notice where there is one (a probe has none).
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +26,8 @@ pub struct Values<'a> {
     pub definition: &'a Definition,
     pub settings: &'a Declared,
     pub out: Option<&'a Outgoing>,
+    /// The approved words of the route, where the provider sends no others.
+    pub approved: Option<&'a Approved>,
     /// What a look-up knows of the attempt: the provider's id, and when it began.
     pub asked: Option<(Option<&'a str>, Micros)>,
 }
@@ -69,6 +79,17 @@ impl<'a> Values<'a> {
             }),
             Name::SmsSegments => Value::Number(segments(&out.rendered).into()),
             Name::Hook => text(if self.takes_reports() { out.hook.as_deref().unwrap_or_default() } else { "" }),
+            Name::SentDay(hours) => owned(self.day_at(*hours)),
+            Name::MimeBase64 => {
+                owned(email(&out.rendered).map_or_else(String::new, |e| STANDARD.encode(e.mime.reveal())))
+            }
+            Name::NoticeShort => text(out.notice.get(..SHORT).unwrap_or(&out.notice)),
+            Name::PersonName => text(out.name.reveal()),
+            Name::Reference => text(out.reference.reveal()),
+            Name::ToWithin(country) => owned(dialled_within(out.to.reveal(), country)),
+            Name::Fact(name) => text(out.facts.get(name).map_or("", String::as_str)),
+            Name::TemplateNamed => self.approved.map_or(text(""), |a| Value::Json(a.named(self))),
+            Name::TemplateList => self.approved.map_or(text(""), |a| Value::Json(a.list(self))),
             Name::UnixTime => Value::Number(jiff::Timestamp::now().as_second()),
         }
     }
@@ -95,7 +116,11 @@ impl<'a> Values<'a> {
 
     /// The value of a field as its place wants it.
     pub fn field(&self, field: &Field) -> String {
-        if field.xml { field.value.render_with(|name| self.of(name), escape_xml) } else { self.render(&field.value) }
+        match field.escape {
+            Escape::None => self.render(&field.value),
+            Escape::Xml => field.value.render_with(|name| self.of(name), escape_xml),
+            Escape::Json => field.value.render_with(|name| self.of(name), escape_json),
+        }
     }
 
     /// Whether a field that may be left out is.
@@ -114,13 +139,24 @@ impl<'a> Values<'a> {
         jiff::Timestamp::from_second(sent.saturating_sub(MARGIN) / SECOND).ok()
     }
 
+    /// The day of the attempt itself in a zone so many hours east of Greenwich, `20261125`.
+    fn day_at(&self, hours: i8) -> String {
+        let sent = self.asked.and_then(|(_, sent)| jiff::Timestamp::from_microsecond(sent).ok());
+        let there = sent.map(|sent| jiff::tz::Offset::constant(hours).to_datetime(sent));
+        there.map_or_else(String::new, |there| there.strftime("%Y%m%d").to_string())
+    }
+
     /// What must never come back in a code or an id: the route's secrets and the person's address.
     pub fn secret(&self) -> impl Iterator<Item = &'a str> {
         let settings = self.settings;
         let secrets = self.definition.settings.iter().filter(|d| d.kind == SettingKind::Secret);
         let secrets = secrets.filter_map(move |d| settings.text(&d.name));
         let address = self.out.map(|out| out.to.reveal());
-        secrets.chain(address).chain(address.map(|to| to.trim_start_matches('+')))
+        // A provider may repeat a number as its own country writes it: without a country code of one to three digits.
+        let digits = address.map(|to| to.trim_start_matches('+'));
+        let within = address.into_iter().filter(|to| to.starts_with('+'));
+        let within = within.flat_map(|to| (2..=4).filter_map(move |from| to.get(from..)));
+        secrets.chain(address).chain(digits).chain(within)
     }
 
     /// What must never come back in words: also the person's name and reference. They are short and may stand by

@@ -34,6 +34,7 @@ pub(crate) fn notice(to: &str, mime: &str) -> Outgoing {
         country: String::new(),
         language: "en".to_owned(),
         hook: None,
+        facts: std::sync::Arc::default(),
         rendered: Rendered::Email(EmailNotice {
             subject: Personal::new("s"),
             text: Personal::new("t"),
