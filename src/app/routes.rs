@@ -83,7 +83,9 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         limits: route.limits.iter().map(window).collect(),
         domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
         idempotent: abilities.idempotent,
-        reports_delivery: abilities.reports_delivery,
+        best: abilities.best(),
+        // A mail server's queue id comes back in no report.
+        named_by_id: route.provider != "smtp",
     };
     let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })

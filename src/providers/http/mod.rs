@@ -139,7 +139,7 @@ impl Http {
 
     pub fn abilities(&self) -> Abilities {
         let idempotent = self.values(None).render(&self.definition.send.idempotent);
-        Abilities { idempotent: idempotent == "true", reports_delivery: false }
+        Abilities { idempotent: idempotent == "true", ..Abilities::default() }
     }
 
     /// Asks the provider without sending anything: the definition's probe, or whether its server answers at all.

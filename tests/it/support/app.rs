@@ -8,7 +8,7 @@ use forewarn::model::campaign::{CampaignState, Digests};
 use forewarn::model::channel::{Channel, ContactKind};
 use forewarn::model::contact::{Contact, Role};
 use forewarn::model::incident::{CampaignKind, CampaignPlan};
-use forewarn::model::ladder::{Ladder, Step, When};
+use forewarn::model::ladder::{Evidence, Ladder, Step, When};
 use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::{Class, Outcome};
 use forewarn::model::person::{Person, Standing};
@@ -131,7 +131,8 @@ pub(crate) fn route(name: &str, channel: Channel) -> RoutePlan {
         limits: Vec::new(),
         domain_limits: Vec::new(),
         idempotent: false,
-        reports_delivery: false,
+        best: Evidence::Accepted,
+        named_by_id: true,
     }
 }
 
