@@ -132,6 +132,7 @@ impl AdapterCarrier {
             to: contact.address.clone(),
             country: person.country.clone(),
             language: campaign.texts.language_for(&person.locale).to_owned(),
+            hook: None,
             rendered,
         })
     }

@@ -70,6 +70,9 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
     let settings = config.settings(route).map_err(named)?;
     let adapter = Adapter::build(&route.name, &route.provider, route.channel, &settings, route.concurrency, catalogue)
         .map_err(named)?;
+    if adapter.listens() && config.server.public_url.is_none() {
+        return Err(named(vec![no_public_url(&route.name)]));
+    }
     let abilities = adapter.abilities();
     let window = |l: &crate::config::Limit| Window { rate: l.rate, per: l.per };
     // A slot in a limit is for a moment: whoever has one must not wait behind another.
@@ -89,4 +92,13 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
     };
     let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })
+}
+
+/// A ladder that waits for reports which nobody can deliver would wait in vain, and then tell people twice.
+fn no_public_url(route: &str) -> Problem {
+    let message = format!(
+        "route `{route}`: `receipts = true` needs the address at which the provider reaches this installation: add \
+         public_url = \"https://…\" under [server], or take `receipts` away"
+    );
+    Problem::new("no-public-url", "server.public_url", message)
 }

@@ -76,6 +76,7 @@ fn message(config: &Config, channel: Channel, to: Personal, now: Micros) -> Resu
         to,
         country: String::new(),
         language: TRIAL_LANGUAGE.to_owned(),
+        hook: None,
         rendered,
     })
 }

@@ -78,6 +78,14 @@ impl Adapter {
         }
     }
 
+    /// Whether its provider reports to an address of ours: then `[server] public_url` must be there.
+    pub fn listens(&self) -> bool {
+        match self {
+            Adapter::Http(http) => http.listens(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => false,
+        }
+    }
+
     /// Whether the route would work, found out without sending anything: a sentence for the operator either way.
     pub async fn check(&self) -> Result<String, Problem> {
         match self {

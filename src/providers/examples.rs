@@ -155,6 +155,7 @@ pub fn sample(channel: Channel, text: &str) -> Outgoing {
         to: Personal::new(to),
         country: "US".to_owned(),
         language: "en".to_owned(),
+        hook: Some("https://notices.example.com/hooks/example/hTOKEN".to_owned()),
         rendered,
     }
 }

@@ -48,6 +48,8 @@ pub struct Outgoing {
     pub country: String,
     /// Language the notice is written in, BCP 47.
     pub language: String,
+    /// The address that takes the route's reports, `{public_url}/hooks/{route}/{hook token}`, where there is one.
+    pub hook: Option<String>,
     pub rendered: Rendered,
 }
 

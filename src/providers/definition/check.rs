@@ -8,7 +8,7 @@ use super::super::settings::{SettingDecl, SettingKind, Settings};
 use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
 use super::leaf::{Leaf, Name, Piece};
 use super::rule::{Place, Rule, Statuses};
-use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Field, Node};
+use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Field, Node, RECEIPTS};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -59,7 +59,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         findings.add("docs", "must be the https:// address of the provider's own description");
     }
     let channels = channels(&entry.channels, findings);
-    let (settings, inherited) = settings(&entry.settings, findings);
+    let (settings, inherited) = settings(&entry, findings);
     let scope = Scope { settings: &settings };
     let send = exchange("send", &entry.send, &scope, findings);
     let probe = match &entry.probe {
@@ -113,10 +113,8 @@ fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
     found.collect()
 }
 
-fn settings(
-    entries: &BTreeMap<String, SettingEntry>,
-    findings: &mut Findings<'_>,
-) -> (Vec<SettingDecl>, Vec<(String, String)>) {
+fn settings(entry: &DefinitionFile, findings: &mut Findings<'_>) -> (Vec<SettingDecl>, Vec<(String, String)>) {
+    let entries: &BTreeMap<String, SettingEntry> = &entry.settings;
     let mut declared = Vec::new();
     let mut inherited = Vec::new();
     for (name, entry) in entries {
@@ -158,6 +156,10 @@ fn settings(
     declared.push(SettingDecl::with_default("allow_plaintext", SettingKind::Boolean, "false"));
     let duration = Regex::new("^[0-9]+(ms|s|m)$").ok();
     declared.push(SettingDecl { pattern: duration, ..SettingDecl::optional("timeout", SettingKind::Text) });
+    if entry.receipt.is_some() {
+        let about = "the provider reports to [server] public_url, and the ladder waits for its reports".to_owned();
+        declared.push(SettingDecl { about, ..SettingDecl::with_default(RECEIPTS, SettingKind::Boolean, "false") });
+    }
     (declared, inherited)
 }
 

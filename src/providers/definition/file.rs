@@ -18,6 +18,7 @@ pub struct DefinitionFile {
     pub settings: BTreeMap<String, SettingEntry>,
     pub send: ExchangeEntry,
     pub probe: Option<ExchangeEntry>,
+    pub receipt: Option<toml::Table>,
     #[serde(default)]
     pub example_settings: BTreeMap<String, toml::Value>,
     #[serde(default)]

@@ -8,7 +8,7 @@ use crate::model::nearest::suggestion;
 use std::borrow::Cow;
 
 /// Everything a leaf may name beside `settings.…`.
-pub const NAMES: [(&str, Name); 17] = [
+pub const NAMES: [(&str, Name); 18] = [
     ("to", Name::To),
     ("to_digits", Name::ToDigits),
     ("text", Name::Text),
@@ -26,6 +26,7 @@ pub const NAMES: [(&str, Name); 17] = [
     ("sms.dcs", Name::SmsDcs),
     ("sms.segments", Name::SmsSegments),
     ("unix_time", Name::UnixTime),
+    ("hook", Name::Hook),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub enum Name {
     SmsDcs,
     SmsSegments,
     UnixTime,
+    /// The address that takes this route's reports; empty where the route takes none.
+    Hook,
 }
 
 /// What a name stands for in one request.

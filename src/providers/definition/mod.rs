@@ -19,7 +19,10 @@ use rule::Rule;
 use std::time::Duration;
 
 /// Settings that the engine itself takes, for every definition.
-pub const ENGINE_SETTINGS: [&str; 3] = ["ca_file", "allow_plaintext", "timeout"];
+pub const ENGINE_SETTINGS: [&str; 4] = ["ca_file", "allow_plaintext", "timeout", RECEIPTS];
+
+/// The engine's setting of a definition with a `[receipt]` section: the provider reports to this installation.
+pub const RECEIPTS: &str = "receipts";
 
 /// What a file in `providers/` says.
 #[derive(Clone, Debug)]

@@ -119,6 +119,18 @@ fn a_probe_must_be_harmless() {
 }
 
 #[test]
+fn only_a_definition_that_reads_reports_can_be_told_to_wait_for_them() {
+    let declares = |text: &str| {
+        let definition = compile("acme", "acme.toml", text).expect("valid");
+        definition.settings.iter().any(|setting| setting.name == "receipts")
+    };
+    assert!(!declares(GOOD));
+    assert!(declares(&format!("{GOOD}\n[receipt]\n")));
+    let own = GOOD.replace("region = { kind", "receipts = { kind");
+    assert!(problems(&own).contains("settings.receipts: is a setting of the engine"));
+}
+
+#[test]
 fn every_problem_of_a_file_is_said_at_once() {
     let text = GOOD.replace("{{text}}", "{{txet}}").replace("\"acme\"", "\"x\"").replace("POST", "DELETE");
     assert_eq!(problems(&text).lines().count(), 3, "{}", problems(&text));

@@ -10,7 +10,7 @@ pub mod tls;
 pub mod values;
 
 use super::definition::rule::Reply;
-use super::definition::{Definition, Exchange};
+use super::definition::{Definition, Exchange, RECEIPTS};
 use super::settings::{Declared, Settings};
 use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
@@ -139,7 +139,12 @@ impl Http {
 
     pub fn abilities(&self) -> Abilities {
         let idempotent = self.values(None).render(&self.definition.send.idempotent);
-        Abilities { idempotent: idempotent == "true", ..Abilities::default() }
+        Abilities { idempotent: idempotent == "true", reports_delivery: self.listens(), acknowledges: false }
+    }
+
+    /// Whether the provider reports to an address of ours, so that there must be one.
+    pub fn listens(&self) -> bool {
+        self.settings.boolean(RECEIPTS) == Some(true)
     }
 
     /// Asks the provider without sending anything: the definition's probe, or whether its server answers at all.

@@ -1,5 +1,6 @@
 //! What the names in a definition stand for, for one notice on one route.
 
+use super::super::definition::RECEIPTS;
 use super::super::definition::leaf::{Leaf, Name, Value};
 use super::super::settings::{Declared, SettingDecl, SettingKind};
 use crate::model::rendered::{Rendered, SmsCoding};
@@ -41,8 +42,14 @@ impl<'a> Values<'a> {
                 None => "",
             }),
             Name::SmsSegments => Value::Number(segments(&out.rendered).into()),
+            Name::Hook => text(if self.takes_reports() { out.hook.as_deref().unwrap_or_default() } else { "" }),
             Name::UnixTime => Value::Number(jiff::Timestamp::now().as_second()),
         }
+    }
+
+    /// A provider is told where to report only by a route that listens.
+    fn takes_reports(&self) -> bool {
+        self.settings.boolean(RECEIPTS) == Some(true)
     }
 
     fn setting(&self, name: &str) -> Value<'a> {

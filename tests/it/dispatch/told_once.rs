@@ -6,7 +6,7 @@ use forewarn::dispatch::Until;
 use forewarn::model::apply_disposition::{Waiting, apply_disposition};
 use forewarn::model::channel::Channel;
 use forewarn::model::disposition::Dispositions;
-use forewarn::model::ladder::When;
+use forewarn::model::ladder::{Evidence, When};
 use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::Class;
 use forewarn::model::person::Standing;

@@ -33,6 +33,7 @@ pub(crate) fn notice(to: &str, mime: &str) -> Outgoing {
         to: Personal::new(to),
         country: String::new(),
         language: "en".to_owned(),
+        hook: None,
         rendered: Rendered::Email(EmailNotice {
             subject: Personal::new("s"),
             text: Personal::new("t"),
