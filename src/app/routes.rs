@@ -1,5 +1,6 @@
 //! From the configured routes to adapters and what the dispatcher must know of them.
 
+use super::hooks::Reader;
 use super::{App, AppError};
 use crate::config::{Config, Route};
 use crate::dispatch::RoutePlan;
@@ -10,6 +11,7 @@ use crate::model::problem::Problem;
 use crate::providers::adapter::Adapter;
 use crate::providers::catalogue::Catalogue;
 use crate::providers::{Pace, pace};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A route with its adapter, ready to send.
@@ -39,6 +41,11 @@ impl App {
             }
         }
         if problems.is_empty() { Ok(ready) } else { Err(problems.into()) }
+    }
+
+    /// What reads the reports of the routes whose providers report to us.
+    pub fn readers(&self) -> Result<BTreeMap<String, Reader>, AppError> {
+        Ok(BTreeMap::new())
     }
 
     /// One route, or everything that is wrong with it.

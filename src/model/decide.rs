@@ -161,7 +161,7 @@ pub(super) fn back_off(first: Micros, most: Micros, tries: u32, jitter: f64) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::ladder::{Ladder, Step};
+    use super::super::ladder::{Ladder, Step, When};
     use super::super::time::{HOUR, MINUTE};
     use super::*;
     use std::collections::BTreeMap;
