@@ -18,6 +18,7 @@ pub mod routes;
 mod sources;
 pub mod status;
 pub mod story;
+pub mod suspension;
 pub mod work;
 mod workers;
 

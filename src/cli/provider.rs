@@ -2,7 +2,8 @@
 //!
 //! `list` and `show` work without a configuration: then there are the providers of the program alone.
 
-use super::{Context, Failure, provider_test};
+use super::provider_suspend::{ProviderResumeArgs, ProviderSuspendArgs};
+use super::{Context, Failure, provider_suspend, provider_test};
 use crate::config::{self, Config};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
@@ -22,6 +23,10 @@ pub enum ProviderCommand {
     Show(ProviderShowArgs),
     /// Send one test message through a route
     Test(ProviderTestArgs),
+    /// Let a route, or all email to a domain, rest for a while
+    Suspend(ProviderSuspendArgs),
+    /// End such a rest before its time
+    Resume(ProviderResumeArgs),
 }
 
 #[derive(Args, Debug)]
@@ -44,6 +49,8 @@ pub(super) fn run(command: &ProviderCommand, context: &Context) -> Result<(), Fa
         ProviderCommand::List => list(context),
         ProviderCommand::Show(args) => show(&args.name, context),
         ProviderCommand::Test(args) => provider_test::run(args, context),
+        ProviderCommand::Suspend(args) => provider_suspend::suspend(args, context),
+        ProviderCommand::Resume(args) => provider_suspend::resume(args, context),
     }
 }
 

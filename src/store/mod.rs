@@ -26,6 +26,7 @@ pub mod route;
 pub mod settle;
 mod sqlite;
 pub mod status;
+pub mod suspension;
 pub mod worker;
 
 pub(crate) use engine::Engine;
