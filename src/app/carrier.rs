@@ -83,12 +83,15 @@ fn sender_of(text: &str) -> Option<Sender> {
 pub struct AdapterCarrier {
     app: App,
     routes: Vec<ReadyRoute>,
+    /// The address that each route's reports come to.
+    hooks: Vec<Option<String>>,
     campaigns: RwLock<HashMap<i64, Arc<OpenCampaign>>>,
 }
 
 impl AdapterCarrier {
     pub fn new(app: App, routes: Vec<ReadyRoute>) -> AdapterCarrier {
-        AdapterCarrier { app, routes, campaigns: RwLock::default() }
+        let hooks = routes.iter().map(|route| app.hook_url(&route.plan.name)).collect();
+        AdapterCarrier { app, routes, hooks, campaigns: RwLock::default() }
     }
 
     /// Says goodbye to all providers.
@@ -132,7 +135,7 @@ impl AdapterCarrier {
             to: contact.address.clone(),
             country: person.country.clone(),
             language: campaign.texts.language_for(&person.locale).to_owned(),
-            hook: None,
+            hook: self.hooks[job.route].clone(),
             facts: campaign.texts.facts(&person.locale),
             rendered,
         })

@@ -25,7 +25,7 @@ impl App {
         for channel in Channel::ALL.into_iter().filter(used) {
             let of_channel: Vec<&ReadyRoute> = routes.iter().filter(|route| route.plan.channel == channel).collect();
             for (language, rendered) in texts.specimens(channel) {
-                let out = specimen(channel, &language, rendered);
+                let out = Outgoing { facts: texts.facts(&language), ..specimen(channel, &language, rendered) };
                 let refused: Vec<Problem> = of_channel.iter().filter_map(|route| refusal(route, &out)).collect();
                 let nobody = refused.len() == of_channel.len();
                 if nobody { problems.extend(refused) } else { warnings.extend(refused) }
@@ -55,6 +55,7 @@ fn specimen(channel: Channel, language: &str, rendered: Rendered) -> Outgoing {
         country: String::new(),
         language: language.to_owned(),
         hook: None,
+        facts: std::sync::Arc::default(),
         rendered,
     }
 }

@@ -13,6 +13,7 @@ mod installation;
 mod intake_truth;
 mod kannel;
 mod postgres;
+mod receipts;
 mod rules;
 mod serve;
 mod smtp;

@@ -233,7 +233,7 @@ impl Http {
 
     pub fn abilities(&self) -> Abilities {
         let idempotent = self.values(None).render(&self.definition.send.idempotent);
-        Abilities { idempotent: idempotent == "true", reports_delivery: self.listens() }
+        Abilities { idempotent: idempotent == "true", reports_delivery: self.listens(), acknowledges: false }
     }
 
     /// Whether the provider reports to an address of ours, so that there must be one.

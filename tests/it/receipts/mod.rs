@@ -1,0 +1,3 @@
+//! What comes back later finds its notice, moves the ladder, and is kept.
+
+mod settling;
