@@ -90,6 +90,7 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     found.extend(the_routes(&config).await);
     found.extend(the_templates(&config, now));
     if let Some(store) = store {
+        found.extend(super::suspension::findings(&store, now).await);
         the_campaigns(&store, master.as_ref(), &mut found).await;
         store.close().await;
     }

@@ -20,5 +20,6 @@ pub mod problem;
 pub mod receipt;
 pub mod redact;
 pub mod rendered;
+pub mod suspension;
 pub mod telephone;
 pub mod time;

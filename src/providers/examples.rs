@@ -8,7 +8,7 @@ use super::definition::file::{Example, Respond};
 use super::definition::{Auth, Definition};
 use super::http::Http;
 use super::settings::{SettingKind, Settings};
-use super::{Gate, Outgoing, lookup_examples};
+use super::{Gate, Outgoing, lookup_examples, receipt_examples};
 use crate::model::channel::Channel;
 use crate::model::outcome::Outcome;
 use crate::model::personal::Personal;
@@ -27,20 +27,50 @@ const SAMPLE_MIME: &str = "From: Example Ltd <dpo@example.com>\r\nTo: <jane@exam
 /// A key of nobody, for definitions that sign.
 const EXAMPLE_KEY: &str = include_str!("http/example_key.pem");
 
+/// A rule that nobody has seen match.
+pub(super) const NEVER_SEEN: &str = "no example reaches it: add one that does";
+
+/// Something that was tried, and what did not come out as the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The place in the file: `acme.toml, example 3`.
+    pub what: String,
+    pub wrong: Vec<String>,
+}
+
+impl Tried {
+    pub(super) fn new(what: impl Into<String>) -> Tried {
+        Tried { what: what.into(), wrong: Vec::new() }
+    }
+
+    pub(super) fn wrong(what: impl Into<String>, wrong: &str) -> Tried {
+        Tried { what: what.into(), wrong: vec![wrong.to_owned()] }
+    }
+
+    pub fn problems(&self) -> impl Iterator<Item = Problem> {
+        self.wrong.iter().map(|wrong| Problem::new("bad-example", &self.what, format!("{}: {wrong}", self.what)))
+    }
+}
+
 /// Everything that does not come out as the file says.
 pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    try_all(definition).await.iter().flat_map(Tried::problems).collect()
+}
+
+/// Every example, and every rule that has none.
+pub async fn try_all(definition: &Arc<Definition>) -> Vec<Tried> {
+    let mut tried = Vec::new();
     let mut seen = BTreeSet::new();
     for (index, example) in definition.examples.iter().enumerate() {
-        let place = format!("{}.toml, example {}", definition.name, index + 1);
+        let mut result = Tried::new(format!("{}.toml, example {}", definition.name, index + 1));
         match one(definition, example).await {
             Ok((trace, rule)) => {
-                let differences = differences(example, &trace);
-                problems.extend(differences.into_iter().map(|difference| problem(&place, &difference)));
+                result.wrong = differences(example, &trace);
                 seen.extend(rule.map(|rule| (example.probe, rule)));
             }
-            Err(message) => problems.push(problem(&place, &message)),
+            Err(message) => result.wrong.push(message),
         }
+        tried.push(result);
     }
     let exchanges = [(false, Some(&definition.send)), (true, definition.probe.as_ref())];
     for (probe, exchange) in exchanges {
@@ -48,16 +78,13 @@ pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
             if !seen.contains(&(probe, rule)) {
                 let section = if probe { "probe" } else { "send" };
                 let place = format!("{}.toml, {section}.rule {}", definition.name, rule + 1);
-                problems.push(problem(&place, "no example reaches it: add one that does"));
+                tried.push(Tried::wrong(place, NEVER_SEEN));
             }
         }
     }
-    problems.extend(lookup_examples::run(definition).await);
-    problems
-}
-
-pub(super) fn problem(place: &str, message: &str) -> Problem {
-    Problem::new("bad-example", place, format!("{place}: {message}"))
+    tried.extend(lookup_examples::run(definition).await);
+    tried.extend(receipt_examples::run(definition));
+    tried
 }
 
 struct Trace {
@@ -87,6 +114,17 @@ async fn one(definition: &Arc<Definition>, example: &Example) -> Result<(Trace, 
     Ok((Trace { outcome, request }, rule))
 }
 
+/// The settings of the file's examples, with those of one of them over them.
+pub(super) fn settings_of(definition: &Definition, own: &BTreeMap<String, toml::Value>) -> Settings {
+    let mut settings = Settings::new();
+    if let Auth::Jwt { key, .. } = &definition.send.auth {
+        settings = settings.with_secret(key, EXAMPLE_KEY);
+    }
+    settings.merge(definition.example_settings.clone());
+    settings.merge(example_settings(&definition.settings, own));
+    settings
+}
+
 /// A route of the definition to a server on this machine, and a notice for it.
 pub(super) fn route(
     definition: &Arc<Definition>,
@@ -95,12 +133,7 @@ pub(super) fn route(
     text: Option<&str>,
     port: u16,
 ) -> Result<(Http, Outgoing), String> {
-    let mut settings = Settings::new();
-    if let Auth::Jwt { key, .. } = &definition.send.auth {
-        settings = settings.with_secret(key, EXAMPLE_KEY);
-    }
-    settings.merge(definition.example_settings.clone());
-    settings.merge(example_settings(&definition.settings, own));
+    let settings = settings_of(definition, own);
     let urls = definition.settings.iter().filter(|declared| declared.kind == SettingKind::Url);
     let settings = urls.fold(settings, |settings, url| settings.with(&url.name, format!("http://127.0.0.1:{port}")));
     let channel = match channel {

@@ -2,10 +2,9 @@
 
 use super::definition::Definition;
 use super::definition::lookup::{Lookup, LookupExample, LookupExpect};
-use super::examples::{answer_once, problem, route};
+use super::examples::{NEVER_SEEN, Tried, answer_once, route};
 use super::lookup::{LookUp, Query};
 use crate::model::outcome::Class;
-use crate::model::problem::Problem;
 use crate::model::receipt::{Event, Receipt};
 use crate::model::time::{DAY, Micros, parse_duration, rfc3339};
 use std::collections::BTreeSet;
@@ -15,42 +14,41 @@ use tokio::net::TcpListener;
 /// When the attempt of every example began: 2026-11-25T12:00:00Z.
 const SENT: Micros = 1_795_608_000_000_000;
 
-/// Everything that does not come out as the file says.
-pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// What was tried, and what does not come out as the file says.
+pub async fn run(definition: &Arc<Definition>) -> Vec<Tried> {
+    let mut tried = Vec::new();
     for (section, lookup) in [("lookup", &definition.lookup), ("lookup_by_id", &definition.lookup_by_id)] {
         if let Some(lookup) = lookup {
-            problems.extend(section_of(definition, section, lookup).await);
+            tried.extend(section_of(definition, section, lookup).await);
         }
     }
-    problems
+    tried
 }
 
-async fn section_of(definition: &Arc<Definition>, section: &str, lookup: &Lookup) -> Vec<Problem> {
-    let mut problems = Vec::new();
+async fn section_of(definition: &Arc<Definition>, section: &str, lookup: &Lookup) -> Vec<Tried> {
+    let mut tried = Vec::new();
     let mut seen = BTreeSet::new();
     let mut absent = false;
     for (index, example) in lookup.examples.iter().enumerate() {
-        let place = format!("{}.toml, {section}.example {}", definition.name, index + 1);
+        let mut result = Tried::new(format!("{}.toml, {section}.example {}", definition.name, index + 1));
         match one(definition, example).await {
             Ok((found, rule, requests)) => {
                 absent |= found == LookUp::NotFound;
                 seen.extend(rule);
-                let differences = differences(&example.expect, &found, &requests);
-                problems.extend(differences.into_iter().map(|difference| problem(&place, &difference)));
+                result.wrong = differences(&example.expect, &found, &requests);
             }
-            Err(message) => problems.push(problem(&place, &message)),
+            Err(message) => result.wrong.push(message),
         }
+        tried.push(result);
     }
     for rule in (0..lookup.rules.len()).filter(|rule| !seen.contains(rule)) {
-        let place = format!("{}.toml, {section}.rule {}", definition.name, rule + 1);
-        problems.push(problem(&place, "no example reaches it: add one that does"));
+        tried.push(Tried::wrong(format!("{}.toml, {section}.rule {}", definition.name, rule + 1), NEVER_SEEN));
     }
     if lookup.absent_is_not_sent && !absent {
         let place = format!("{}.toml, {section}.absent", definition.name);
-        problems.push(problem(&place, "no example shows an answer that means \"never sent\": add one"));
+        tried.push(Tried::wrong(place, "no example shows an answer that means \"never sent\": add one"));
     }
-    problems
+    tried
 }
 
 async fn one(definition: &Arc<Definition>, example: &LookupExample) -> Result<(LookUp, Option<usize>, String), String> {

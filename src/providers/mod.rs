@@ -11,6 +11,7 @@ pub mod lookup_examples;
 pub mod native;
 pub mod private_file;
 pub mod receipt;
+pub mod receipt_examples;
 pub mod sandbox;
 pub mod settings;
 pub mod smtp;

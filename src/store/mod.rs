@@ -24,6 +24,7 @@ pub mod record;
 pub mod route;
 mod sqlite;
 pub mod status;
+pub mod suspension;
 pub mod worker;
 
 pub(crate) use engine::Engine;

@@ -218,3 +218,42 @@ fn a_test_message_goes_out_once_and_says_what_it_is() {
     assert_eq!((code, codes(&stdout)), (3, vec!["test-failed".to_owned()]));
     assert_eq!(serde_json::from_str::<Value>(&stdout).expect("JSON")["class"], "temporary");
 }
+
+#[test]
+fn a_definition_is_linted_and_nothing_is_sent() {
+    let dir = tempfile::tempdir().expect("folder");
+    let place = dir.path().join("webhook.toml");
+    let good = include_str!("../../providers/webhook.toml");
+    fs_err::write(&place, good).expect("written");
+    let (code, stdout, _) = run(dir.path(), "provider lint webhook.toml");
+    assert_eq!(code, 0, "{stdout}");
+    for part in ["ok   webhook.toml, example 1\n", "ok   webhook.toml, receipt.example 2\n", "webhook.toml is sound"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    let lint = |text: &str| {
+        fs_err::write(&place, text).expect("written");
+        let (code, stdout, _) = run(dir.path(), "provider lint webhook.toml --json");
+        (code, serde_json::from_str::<Value>(&stdout).expect("JSON"))
+    };
+    let (code, answer) = lint(good);
+    assert_eq!((code, &answer["ok"], answer.get("refused")), (0, &true.into(), None));
+    assert!(answer["checks"].as_array().is_some_and(|checks| checks.len() > 20));
+    // A report that is taken for genuine, and a rule that nobody has seen.
+    let changed =
+        good.replace("refused = \"too-old\"", "refused = \"signature\"").replace("404,405,410\"", "404,405,410,411\"");
+    let changed = changed.replace("[[receipt.rule]]\nevent = \"progress\"", "[[receipt.rule]]\nis = { \"/event\" = \"read\" }\nevent = \"delivered\"\n\n[[receipt.rule]]\nevent = \"progress\"");
+    let (code, answer) = lint(&changed);
+    let told = answer["refused"].to_string();
+    assert_eq!((code, &answer["ok"]), (3, &false.into()), "{told}");
+    for part in ["refused: expected signature, found too-old", "receipt.rule 9: no example reaches it"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let (code, answer) = lint(&good.replace("[send.read]", "[send.raed]"));
+    assert_eq!((code, answer["checks"].as_array().map(Vec::len)), (3, Some(0)));
+    assert!(
+        answer["refused"][0]["message"].as_str().is_some_and(|said| said.contains("did you mean `read`?")),
+        "{answer}"
+    );
+    assert_eq!(run(dir.path(), "provider lint nowhere.toml").0, 1);
+    assert_eq!(run(dir.path(), "provider lint").0, 2);
+}

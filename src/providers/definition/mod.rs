@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod check;
+mod declare;
 pub mod event;
 pub mod file;
 pub mod form;
@@ -14,6 +15,7 @@ pub mod lookup;
 pub mod pointer;
 pub mod receipt;
 pub mod rule;
+mod secrets;
 pub mod signing;
 pub mod template;
 

@@ -370,7 +370,7 @@ fn reply(entry: &ReplyEntry) -> Result<Reply, String> {
     }
     let content_type = entry.kind.clone().unwrap_or_else(|| "text/plain; charset=utf-8".to_owned());
     if reqwest::header::HeaderValue::try_from(content_type.as_str()).is_err() {
-        return Err(format!("`{content_type}` is no content type"));
+        return Err(format!("`{}` is no content type", content_type.escape_debug()));
     }
     Ok(Reply { status, content_type, body: entry.body.clone() })
 }

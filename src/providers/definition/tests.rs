@@ -125,7 +125,7 @@ fn only_a_definition_that_reads_reports_can_be_told_to_wait_for_them() {
         definition.settings.iter().any(|setting| setting.name == "receipts")
     };
     assert!(!declares(GOOD));
-    assert!(declares(&format!("{GOOD}\n[receipt]\n")));
+    assert!(declares(&format!("{GOOD}\n{REPORTS}")));
     let own = GOOD.replace("region = { kind", "receipts = { kind");
     assert!(problems(&own).contains("settings.receipts: is a setting of the engine"));
 }
@@ -142,4 +142,110 @@ fn the_definition_that_explains_the_language_is_valid() {
     let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
     let definition = compile("acme-sms", "README.md", block).expect("valid");
     assert!(definition.probe.is_some() && definition.examples.len() == 1);
+}
+
+#[test]
+fn secrets_stand_in_no_definition() {
+    for (from, to, want) in [
+        ("token = { kind = \"secret\"", "token = { kind = \"text\"", "settings.token: is a secret by its name"),
+        ("bearer = \"token\"", "bearer = \"region\"", "send.auth: the setting `region` must be declared with kind"),
+        (
+            "auth = {",
+            "headers = { X-Api-Key = \"hunter2\" }\nauth = {",
+            "send.headers.X-Api-Key: a secret stands in clear",
+        ),
+        ("auth = {", "query = { password = \"hunter2\" }\nauth = {", "send.query.password: a secret stands in clear"),
+        ("to = \"{{to}}\"", "a = [{ apiKey = \"hunter2\" }]", "send.json.a.apiKey: a secret stands in clear"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let found = problems(&GOOD.replacen(from, to, 1));
+        assert!(found.contains(want), "{to}: {want} is not in: {found}");
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+    let fine =
+        GOOD.replace("auth = {", "headers = { X-Api-Token = \"{{settings.token}}\", X-Secret-Id = \"7\" }\nauth = {");
+    assert_eq!(problems(&fine), "");
+}
+
+const REPORTS: &str = r#"
+[receipt]
+methods = ["POST"]
+body = "json"
+verify = { standard-webhooks = "token" }
+window = "5m"
+events = "/events"
+reply = { status = 200, body = "ok" }
+[receipt.read]
+token = ["/notice", "query:n"]
+code = "/code"
+zone = "+08:00"
+[[receipt.rule]]
+is = { "/status" = ["delivered", "read"] }
+event = "delivered"
+[[receipt.rule]]
+like = { "/code" = "^5" }
+event = "failed"
+class = "bad-address"
+[[receipt.rule]]
+event = "progress"
+"#;
+
+/// What is replaced in [`REPORTS`], by what, and words of the problem that must be found.
+const BAD_REPORTS: [(&str, &str, &str); 33] = [
+    ("body = \"json\"", "boyd = \"json\"", "there is no key or word `boyd` here; did you mean `body`?"),
+    ("like = {", "lik = {", "there is no key or word `lik` here; did you mean `like`?"),
+    ("standard-webhooks", "standard-webhook", "did you mean `standard-webhooks`?"),
+    ("verify = { standard-webhooks = \"token\" }\nwindow = \"5m\"", "", "missing field `verify`"),
+    ("[\"POST\"]", "[\"PUT\"]", "receipt.methods: `PUT` is neither GET nor POST"),
+    ("[\"POST\"]", "[]", "receipt.methods: name at least one"),
+    ("[\"POST\"]", "[\"GET\"]", "receipt.body: `query` is the body of a GET"),
+    ("body = \"json\"", "body = \"jsno\"", "receipt.body: no body is called `jsno`; did you mean `json`?"),
+    ("body = \"json\"", "body = [\"json\", \"query\"]", "receipt.body: `query` is the body of a GET"),
+    ("body = \"json\"", "body = []", "receipt.body: name at least one"),
+    ("webhooks = \"token\"", "webhooks = \"tokn\"", "receipt.verify: the file declares no setting `tokn`"),
+    (
+        "webhooks = \"token\"",
+        "webhooks = \"region\"",
+        "receipt.verify: the setting `region` must be declared with kind = \"secret\"",
+    ),
+    ("window = \"5m\"", "", "receipt.window: say how old"),
+    ("window = \"5m\"", "window = \"soon\"", "receipt.window: `soon` is no duration"),
+    ("window = \"5m\"", "window = \"40d\"", "receipt.window: `40d` is no duration up to 31d"),
+    ("{ standard-webhooks = \"token\" }", "\"none\"", "receipt.window: this way of verifying covers no time"),
+    ("events = \"/events\"", "events = \"events\"", "receipt.events: `events` is no JSON pointer"),
+    ("events = \"/events\"", "inner = \"Message\"", "receipt.inner: `Message` is no JSON pointer"),
+    ("status = 200", "status = 302", "receipt.reply: a report that was kept is answered with 200 to 299"),
+    ("body = \"ok\"", "type = \"a\\nb\"", "is no content type"),
+    ("\"query:n\"", "\"qeury:n\"", "receipt.read.token: `qeury:n` is no place"),
+    ("token = [\"/notice\", \"query:n\"]", "", "receipt.read: say where `token` or `message_id` is"),
+    ("+08:00", "8 hours", "receipt.read.zone: `8 hours` is no offset"),
+    ("\"delivered\", \"read\"", "", "receipt.rule 1: `/status` has no words"),
+    ("\"read\"]", "1.5]", "receipt.rule 1: `/status` can be compared with"),
+    ("\"^5\"", "\"^[5\"", "receipt.rule 2: `^[5` is no regular expression"),
+    ("event = \"failed\"", "event = \"faild\"", "receipt.rule 2: `faild` has no class"),
+    ("event = \"delivered\"", "event = \"deliverd\"", "no event is called `deliverd`; did you mean `delivered`?"),
+    ("class = \"bad-address\"", "", "receipt.rule 2: `failed` needs a class"),
+    ("class = \"bad-address\"", "class = \"accepted\"", "no failure has the class `accepted`"),
+    ("event = \"progress\"", "event = \"delivered\"", "receipt.rule: the last rule must catch everything"),
+    (
+        "[[receipt.rule]]\nevent = \"progress\"",
+        "[[receipt.rule]]\nis = { \"/status\" = \"read\", \"/x\" = 1 }\nevent = \"complained\"\n[[receipt.rule]]\nevent = \"ignore\"",
+        "receipt.rule 3: can never match: the rules before it take every such event",
+    ),
+    (
+        "[[receipt.rule]]\nevent = \"progress\"",
+        "[[receipt.rule]]\nis = { \"/code\" = [400, 500] }\nevent = \"complained\"\n[[receipt.rule]]\nevent = \"ignore\"",
+        "receipt.rule 3: the word `500` is taken by the rules before it",
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_a_section_on_reports_is_said_with_its_place() {
+    assert_eq!(problems(&format!("{GOOD}{REPORTS}")), "");
+    for (from, to, want) in BAD_REPORTS {
+        assert!(REPORTS.contains(from), "{from}");
+        let found = problems(&format!("{GOOD}{}", REPORTS.replacen(from, to, 1)));
+        assert!(found.contains(want), "{to}: {want} is not in: {found}");
+        assert!(found.lines().all(|line| line.starts_with("acme.toml, ")), "{found}");
+    }
 }

@@ -106,6 +106,11 @@ pub fn interpret(reports: &Reports, call: &Call<'_>) -> Result<Vec<Receipt>, Ref
     read::receipts(reports, call, &open(reports, call)?)
 }
 
+/// The numbers of the rules that decide about its events.
+pub fn deciding_rules(reports: &Reports, call: &Call<'_>) -> Result<Vec<usize>, Refused> {
+    read::deciding_rules(reports, call, &open(reports, call)?)
+}
+
 fn open(reports: &Reports, call: &Call<'_>) -> Result<body::Opened, Refused> {
     if !reports.methods.contains(call.method) {
         return Err(Refused::new("method", 405, format!("reports come by {}", words(&reports.methods))));

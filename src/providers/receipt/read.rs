@@ -18,6 +18,21 @@ const MOST_EVENTS: usize = 10_000;
 const LONGEST_WORD: usize = 128;
 
 pub(super) fn receipts(reports: &Reports, call: &Call<'_>, opened: &Opened) -> Result<Vec<Receipt>, Refused> {
+    each(reports, call, opened, |item| receipt(reports, item))
+}
+
+/// The numbers of the rules that decide about its events.
+pub(super) fn deciding_rules(reports: &Reports, call: &Call<'_>, opened: &Opened) -> Result<Vec<usize>, Refused> {
+    each(reports, call, opened, |item| deciding(&reports.rules, item))
+}
+
+/// What `make` makes of each event of a report.
+fn each<T>(
+    reports: &Reports,
+    call: &Call<'_>,
+    opened: &Opened,
+    make: impl Fn(&Item<'_>) -> Option<T>,
+) -> Result<Vec<T>, Refused> {
     let body = opened.json(call)?;
     let inner = match &reports.inner {
         Some(pointer) => {
@@ -37,11 +52,10 @@ pub(super) fn receipts(reports: &Reports, call: &Call<'_>, opened: &Opened) -> R
         return Err(Refused::new("too-large", 413, format!("a report has at most {MOST_EVENTS} events")));
     }
     let item = |value| Item { value, query: &opened.query, headers: call.headers };
-    Ok(items.iter().filter_map(|value| receipt(reports, &item(value))).collect())
+    Ok(items.iter().filter_map(|value| make(&item(value))).collect())
 }
 
-/// The number of the rule that decides about each event of the report.
-pub(super) fn deciding(rules: &[EventRule], item: &Item<'_>) -> Option<usize> {
+fn deciding(rules: &[EventRule], item: &Item<'_>) -> Option<usize> {
     rules.iter().position(|rule| rule.matches(item))
 }
 
