@@ -12,6 +12,7 @@ mod incident_file;
 mod installation;
 mod intake_truth;
 mod kannel;
+mod moto;
 mod postgres;
 mod receipts;
 mod rules;

@@ -7,6 +7,7 @@
 pub mod answer;
 mod auth;
 pub mod check;
+mod declare;
 pub mod event;
 pub mod file;
 pub mod form;

@@ -51,7 +51,10 @@ pub fn build(exchange: &Exchange, values: &Values<'_>) -> Result<Request, Unprep
         Body::Form(fields) => {
             let mut pairs = pairs(fields, values);
             sign_parameters(&mut pairs, &exchange.auth, values)?;
-            set_body(&mut request, "application/x-www-form-urlencoded", encode_form(&pairs))?;
+            // What is signed is written as the makers of the schemes write it, so that a server that signs anew agrees.
+            let signed = matches!(exchange.auth, Auth::Signed(_));
+            let form = if signed { sign::form(&pairs) } else { encode_form(&pairs) };
+            set_body(&mut request, "application/x-www-form-urlencoded", form)?;
         }
         Body::Json(node) => {
             let body = serde_json::to_string(&json(node, values)).map_err(|_| Unpreparable::Json)?;

@@ -5,6 +5,7 @@
 //! the binary can use it too. What was started is stopped on drop.
 
 pub(crate) mod kannel;
+pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod servers;

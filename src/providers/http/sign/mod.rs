@@ -64,6 +64,11 @@ pub fn query(pairs: &[(String, String)]) -> String {
     encoded.collect::<Vec<_>>().join("&")
 }
 
+/// A form as it must stand in a signed request: as a query, with `+` for a space.
+pub fn form(pairs: &[(String, String)]) -> String {
+    query(pairs).replace("%20", "+")
+}
+
 /// Everything but the unreserved characters of RFC 3986 as `%XX`.
 pub fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -144,6 +149,7 @@ mod tests {
         assert_eq!(canonical_query(&url), "a=%2A~&a=x%20y&b=1&c=");
         let pairs = [("a b".to_owned(), "1+2 'é".to_owned())];
         assert_eq!(query(&pairs), "a%20b=1%2B2%20%27%C3%A9");
+        assert_eq!(form(&pairs), "a+b=1%2B2+%27%C3%A9");
         let mut url = Url::parse("https://example.com/").expect("valid");
         url.set_query(Some(&query(&pairs)));
         assert_eq!(url.query(), Some("a%20b=1%2B2%20%27%C3%A9"), "the address keeps it as it is");
