@@ -90,3 +90,13 @@ begin
 end $$;
 insert into known_as (campaign, provider_id, notice, attempt)
 select campaign, provider_id, notice, no from attempt where provider_id is not null and provider <> 'smtp';
+
+-- What a provider signed for one report and for no other, as a digest: whatever comes with the same again is a duplicate,
+-- whatever else it says.
+create table report_seen (
+    route text not null,
+    once text not null,
+    seen_at bigint not null,
+    primary key (route, once)
+);
+create index report_seen_at on report_seen (seen_at);

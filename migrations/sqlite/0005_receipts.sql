@@ -72,3 +72,13 @@ when old.handled_at is not null or new.sealed is not old.sealed or new.route is 
 begin
     select raise(abort, 'a report is never changed');
 end;
+
+-- What a provider signed for one report and for no other, as a digest: whatever comes with the same again is a duplicate,
+-- whatever else it says.
+create table report_seen (
+    route text not null,
+    once text not null,
+    seen_at bigint not null,
+    primary key (route, once)
+) without rowid;
+create index report_seen_at on report_seen (seen_at);

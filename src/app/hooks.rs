@@ -7,7 +7,9 @@
 use super::App;
 use super::doctor::chain;
 use crate::model::receipt::Receipt;
-use crate::model::time::Micros;
+use crate::model::time::{DAY, HOUR, Micros};
+use crate::providers::adapter::Adapter;
+use crate::providers::receipt::{self, Action};
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, RawReport, SealedReport};
 use reqwest::Method;
@@ -30,6 +32,12 @@ const QUEUE: usize = 2_000;
 const ROOM: usize = 32 << 20;
 /// Whoever reports has an answer by then: providers give up after ten seconds or more.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// No definition believes a report that was signed longer ago, so what was signed need not be remembered longer.
+const REMEMBERED: Micros = 32 * DAY;
+/// How often what is older is forgotten.
+const TIDY_EVERY: Micros = HOUR;
+
+pub use crate::providers::definition::receipt::Reply;
 
 /// A call at a route's address.
 #[derive(Clone, Copy, Debug)]
@@ -41,30 +49,8 @@ pub struct Call<'c> {
     pub body: &'c [u8],
 }
 
-/// What a provider expects to hear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    pub status: u16,
-    pub content_type: String,
-    pub body: String,
-}
-
-/// A report that is genuine and understood.
-#[derive(Clone, Debug)]
-pub struct Read {
-    pub receipts: Vec<Receipt>,
-    pub reply: Reply,
-}
-
-/// Why a call is no report of this route; the reason is a word for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub reason: &'static str,
-    pub status: u16,
-}
-
-/// Reads a call as a report: the address under which the provider called, the call, and the time.
-pub type Reader = Arc<dyn Fn(&str, &Call<'_>, Micros) -> Result<Read, Refused> + Send + Sync>;
+/// What reads the calls at a route's address: the adapter of the route.
+pub type Reader = Arc<Adapter>;
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,18 +242,23 @@ impl Known<'_> {
     pub async fn take(&self, call: &Call<'_>, room: OwnedSemaphorePermit) -> Answer {
         let now = jiff::Timestamp::now().as_microsecond();
         let url = format!("{}{}", self.open.public_url, call.path);
-        let read = match (self.hook.reader)(&url, call, now) {
-            Ok(read) => read,
+        let called = receipt::Call { method: call.method, url: &url, headers: call.headers, body: call.body };
+        let received = match self.hook.reader.receive(&called, now).await {
+            Ok(received) => received,
             Err(refused) => {
                 self.note(Came::Refused);
-                tracing::warn!(route = self.route, reason = refused.reason, "a call at a hook was refused");
+                let reason = refused.reason;
+                tracing::warn!(route = self.route, reason, "a call at a hook was refused: {}", refused.message);
                 return Answer::Refused(refused.status);
             }
         };
-        match self.keep(call, read.receipts, room).await {
+        match self.keep(call, received.receipts, received.replay_key, room).await {
             Ok(()) => {
                 self.note(Came::Kept);
-                Answer::Kept(read.reply)
+                if let Some(action) = received.action {
+                    self.perform(action);
+                }
+                Answer::Kept(received.reply)
             }
             Err(came) => {
                 self.note(came);
@@ -276,18 +267,32 @@ impl Known<'_> {
         }
     }
 
-    async fn keep(&self, call: &Call<'_>, receipts: Vec<Receipt>, room: OwnedSemaphorePermit) -> Result<(), Came> {
-        let report = RawReport {
-            route: self.route.to_owned(),
-            came_as: call.method.to_string(),
-            raw: raw_of(call),
-            receipts,
-        };
+    /// What a report asks for is done beside its answer: the provider waits for that.
+    fn perform(&self, action: Action) {
+        let (route, reader) = (self.route.to_owned(), self.hook.reader.clone());
+        tokio::spawn(async move {
+            match reader.perform(&action).await {
+                Ok(()) => tracing::info!(route, "the provider asked whether it may report here, and was told so"),
+                Err(problem) => tracing::error!(route, code = problem.code, "{}", problem.message),
+            }
+        });
+    }
+
+    async fn keep(
+        &self,
+        call: &Call<'_>,
+        receipts: Vec<Receipt>,
+        once: Option<String>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<(), Came> {
+        let report =
+            RawReport { route: self.route.to_owned(), came_as: call.method.to_string(), raw: raw_of(call), receipts };
         let sealed = self.open.master.seal_report(&report).map_err(|error| {
             tracing::error!(route = self.route, %error, "a report could not be sealed");
             Came::Away
         })?;
         let (kept, is_kept) = oneshot::channel();
+        let sealed = SealedReport { once, ..sealed };
         let waiting = Waiting { report: sealed, kept, _room: room };
         self.open.queue.try_send(waiting).map_err(|_| Came::Overloaded)?;
         match tokio::time::timeout(PATIENCE, is_kept).await {
@@ -308,12 +313,17 @@ fn raw_of(call: &Call<'_>) -> Vec<u8> {
 async fn keep_all(store: Store, mut queue: mpsc::Receiver<Waiting>, came: Arc<Notify>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut is_away = false;
+    let mut tidied = 0;
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let now = jiff::Timestamp::now().as_microsecond();
         let (reports, senders): (Vec<SealedReport>, Vec<_>) =
             batch.drain(..).map(|waiting| (waiting.report, (waiting.kept, waiting._room))).unzip();
-        let kept = match keep_batch(&store, &reports, now).await {
-            Ok(()) => true,
+        let tidy = now - tidied >= TIDY_EVERY;
+        let kept = match keep_batch(&store, &reports, tidy, now).await {
+            Ok(()) => {
+                tidied = if tidy { now } else { tidied };
+                true
+            }
             Err(error) => {
                 // Said once, not for every batch.
                 if !is_away {
@@ -336,8 +346,11 @@ async fn keep_all(store: Store, mut queue: mpsc::Receiver<Waiting>, came: Arc<No
     }
 }
 
-async fn keep_batch(store: &Store, reports: &[SealedReport], now: Micros) -> Result<(), StoreError> {
+async fn keep_batch(store: &Store, reports: &[SealedReport], tidy: bool, now: Micros) -> Result<(), StoreError> {
     let mut tx = store.begin_beside().await?;
+    if tidy {
+        tx.forget_seen(now - REMEMBERED).await?;
+    }
     tx.add_reports(reports, now).await?;
     tx.commit().await
 }

@@ -187,7 +187,13 @@ mod tests {
             workers: 2,
             reports: [("relay".to_owned(), ReportSums { came: 4, handled: [("applied", 3)].into() })].into(),
         };
-        let metrics = Metrics { lease_left: Some(None), in_flight: 7, draining: true, hooks: vec![("relay", Came::Kept, 5)], shared: Some(shared) };
+        let metrics = Metrics {
+            lease_left: Some(None),
+            in_flight: 7,
+            draining: true,
+            hooks: vec![("relay", Came::Kept, 5)],
+            shared: Some(shared),
+        };
         let text = metrics.text();
         for line in [
             "forewarn_database_up 1",

@@ -48,7 +48,12 @@ struct Progress {
 /// Where an event belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    Notice { campaign: i64, notice: NoticeId, attempt: i64, route: String },
+    Notice {
+        campaign: i64,
+        notice: NoticeId,
+        attempt: i64,
+        route: String,
+    },
     /// Nobody's, for good.
     Nowhere,
     /// Perhaps an attempt's that has not ended.
@@ -220,7 +225,8 @@ impl Handler {
         places: Vec<Vec<Place>>,
         now: Micros,
     ) -> Result<Vec<Vec<Fate>>, AppError> {
-        let mut fates: Vec<Vec<Fate>> = places.iter().map(|p| vec![Fate::Ended(Handled::NoSuchNotice); p.len()]).collect();
+        let mut fates: Vec<Vec<Fate>> =
+            places.iter().map(|p| vec![Fate::Ended(Handled::NoSuchNotice); p.len()]).collect();
         let mut batches: BTreeMap<i64, (Vec<Matched>, Vec<(usize, usize)>)> = BTreeMap::new();
         for (at, (report, places)) in opened.iter().zip(places).enumerate() {
             for (n, ((_, receipt), place)) in report.waiting.iter().zip(places).enumerate() {
@@ -286,7 +292,8 @@ fn passes(error: &AppError) -> bool {
 fn by_token((campaign, notice): (i64, NoticeId), route: &str, receipt: &Receipt, tried: &[Tried]) -> Place {
     let here = || tried.iter().rev().filter(|t| route.is_empty() || t.route == route);
     let id = receipt.provider_id.as_deref();
-    let called = |t: &&Tried| id.is_some() && t.provider_id.as_deref().is_some_and(|p| p.split(' ').any(|p| Some(p) == id));
+    let called =
+        |t: &&Tried| id.is_some() && t.provider_id.as_deref().is_some_and(|p| p.split(' ').any(|p| Some(p) == id));
     match here().find(called).or_else(|| here().next()) {
         Some(t) => Place::Notice { campaign, notice, attempt: t.no, route: t.route.clone() },
         None => Place::Nowhere,
@@ -302,7 +309,9 @@ fn by_id(route: &str, receipt: &Receipt, known: &[KnownAs]) -> Place {
         // An id that stands for two messages names neither.
         (Some(_), Some(_)) => Place::Nowhere,
         // A token that is none of ours is somebody else's, who shares the account: that is not waited for.
-        (None, _) if receipt.token.is_some() || receipt.provider_id.as_deref().is_none_or(str::is_empty) => Place::Nowhere,
+        (None, _) if receipt.token.is_some() || receipt.provider_id.as_deref().is_none_or(str::is_empty) => {
+            Place::Nowhere
+        }
         (None, _) => Place::NotYet,
     }
 }

@@ -45,7 +45,11 @@ impl App {
 
     /// What reads the reports of the routes whose providers report to us.
     pub fn readers(&self) -> Result<BTreeMap<String, Reader>, AppError> {
-        Ok(BTreeMap::new())
+        if self.config.server.public_url.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let ready = self.ready_routes()?.into_iter().filter(|route| route.adapter.has_reports());
+        Ok(ready.map(|route| (route.plan.name, Arc::new(route.adapter))).collect())
     }
 
     /// One route, or everything that is wrong with it.

@@ -175,7 +175,11 @@ impl Book {
         let wanted = match after.standing {
             // A next notice that has ended already carries nobody further.
             Standing::InFlight if after.next.is_some() && !flies => {
-                if has_failed { Standing::NeedsHuman } else { Standing::Satisfied }
+                if has_failed {
+                    Standing::NeedsHuman
+                } else {
+                    Standing::Satisfied
+                }
             }
             Standing::InFlight
             | Standing::Satisfied
@@ -183,11 +187,8 @@ impl Book {
             | Standing::Unreachable
             | Standing::Excluded => after.standing,
         };
-        let states: Vec<NoticeState> = self
-            .notices
-            .values()
-            .map(|e| if e.due.is_some() { NoticeState::Queued } else { e.state })
-            .collect();
+        let states: Vec<NoticeState> =
+            self.notices.values().map(|e| if e.due.is_some() { NoticeState::Queued } else { e.state }).collect();
         let wanted_beside = standing_beside(wanted, &states, self.notices.values().any(|e| e.open_call));
         if wanted == Standing::NeedsHuman && wanted_beside == Standing::InFlight {
             self.hurry(now);
@@ -205,7 +206,8 @@ impl Book {
 
     /// Whoever has just one notice less may have one that waits behind it: that one is due now.
     fn hurry(&mut self, now: Micros) {
-        let waiting = self.notices.iter().filter(|(_, e)| matches!(e.state, NoticeState::Queued | NoticeState::Unknown));
+        let waiting =
+            self.notices.iter().filter(|(_, e)| matches!(e.state, NoticeState::Queued | NoticeState::Unknown));
         let first = waiting.filter_map(|(id, e)| Some((e.due?, *id))).min();
         if let Some((_, id)) = first.filter(|(due, _)| *due > now) {
             self.change(id, |entry| entry.due = Some(now));

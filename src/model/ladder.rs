@@ -112,9 +112,9 @@ impl Ladder {
         let plan = self.plan(reach);
         let at = plan.iter().position(|p| (p.channel, p.contact) == (channel, contact))?;
         let later = plan[at..].iter().filter(|p| p.step > plan[at].step);
-        later.filter_map(|p| Some((*p, self.steps.get(p.step)?))).find_map(|(planned, step)| {
-            step.when.is_owed(have, best).then_some((planned, step.after))
-        })
+        later
+            .filter_map(|p| Some((*p, self.steps.get(p.step)?)))
+            .find_map(|(planned, step)| step.when.is_owed(have, best).then_some((planned, step.after)))
     }
 
     /// Whether a waiting notice of this channel is still owed when there is this evidence of another one.

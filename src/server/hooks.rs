@@ -25,9 +25,7 @@ pub(super) async fn report(
     match hooks.find(&route, &token) {
         Ok(known) => taken(&known, request).await,
         Err(Came::NotFound) => not_found(),
-        Err(
-            Came::Kept | Came::Refused | Came::TooLarge | Came::TooSlow | Came::Overloaded | Came::Away,
-        ) => again(),
+        Err(Came::Kept | Came::Refused | Came::TooLarge | Came::TooSlow | Came::Overloaded | Came::Away) => again(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Engine, Store, StoreError, Tx, json};
 use crate::model::time::Micros;
 use crate::vault::SealedReport;
 use sqlx::{Any, AssertSqlSafe};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sums that belong to no campaign.
 const NO_CAMPAIGN: i64 = 0;
@@ -76,7 +76,11 @@ pub struct DueReport {
 pub enum Looked {
     Ended(Handled),
     /// Some of its events wait for their notice: again then.
-    Waits { due: Micros, tries: u32, progress: String },
+    Waits {
+        due: Micros,
+        tries: u32,
+        progress: String,
+    },
 }
 
 /// The reports of a route, counted.
@@ -118,7 +122,8 @@ impl Store {
                 .map_err(|e| self.fail(e))?;
         let mut sums: BTreeMap<String, ReportSums> = BTreeMap::new();
         for (kind, name, n) in rows {
-            let (outcome, route) = if kind == CAME { ("", name.as_str()) } else { name.split_once(' ').unwrap_or_default() };
+            let (outcome, route) =
+                if kind == CAME { ("", name.as_str()) } else { name.split_once(' ').unwrap_or_default() };
             let of_route = sums.entry(route.to_owned()).or_default();
             match Handled::parse(outcome) {
                 Some(handled) => *of_route.handled.entry(handled.as_str()).or_default() += n,
@@ -148,20 +153,59 @@ impl Store {
 }
 
 impl Tx<'_> {
-    /// Keeps reports as they came; they are due at once.
+    /// Keeps reports as they came; they are due at once. One that was signed for another before is kept as a duplicate.
     pub async fn add_reports(&mut self, reports: &[SealedReport], now: Micros) -> Result<(), StoreError> {
-        for some in reports.chunks(ROWS) {
+        let seen = self.seen_before(reports, now).await?;
+        let rows: Vec<(&SealedReport, bool)> = reports.iter().zip(seen).collect();
+        for some in rows.chunks(ROWS) {
             let sql = insert_text(self.engine(), some.len());
             let mut query = sqlx::query::<Any>(AssertSqlSafe(sql)).persistent(some.len() == ROWS);
-            for report in some {
+            for (report, seen) in some {
                 let digest = report.digest.as_slice().to_vec();
-                query = query.bind(report.route.as_str()).bind(digest).bind(report.blob.as_slice()).bind(now).bind(now);
+                query = query.bind(report.route.as_str()).bind(digest).bind(report.blob.as_slice()).bind(now);
+                let outcome = seen.then_some(Handled::Duplicate.as_str());
+                query = query.bind((!seen).then_some(now)).bind(seen.then_some(now)).bind(outcome);
             }
             query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
         }
-        let came = reports.iter().map(|r| (CAME.to_owned(), r.route.clone(), 1)).collect::<Vec<_>>();
-        self.tally(NO_CAMPAIGN, came);
+        let came = reports.iter().map(|r| (CAME.to_owned(), r.route.clone(), 1));
+        let handled = |report: &SealedReport| format!("{} {}", Handled::Duplicate.as_str(), report.route);
+        let twice = rows.iter().filter(|(_, seen)| *seen).map(|(report, _)| (HANDLED.to_owned(), handled(report), 1));
+        let sums: Vec<_> = came.chain(twice).collect();
+        self.tally(NO_CAMPAIGN, sums);
         Ok(())
+    }
+
+    /// Whether each of these brings a signature that another brought before it.
+    async fn seen_before(&mut self, reports: &[SealedReport], now: Micros) -> Result<Vec<bool>, StoreError> {
+        let keys: BTreeSet<(&str, &str)> =
+            reports.iter().filter_map(|r| Some((r.route.as_str(), r.once.as_deref()?))).collect();
+        if keys.is_empty() {
+            return Ok(vec![false; reports.len()]);
+        }
+        let rows: Vec<serde_json::Value> = keys.iter().map(|(route, once)| serde_json::json!([route, once])).collect();
+        let new: Vec<(String, String)> = sqlx::query_as(
+            "insert into report_seen (route, once, seen_at)
+             select value ->> 0, value ->> 1, cast($1 as bigint) from json_each($2) where true
+             on conflict do nothing returning route, once",
+        )
+        .bind(now)
+        .bind(json(&rows))
+        .fetch_all(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        let mut new: BTreeSet<(String, String)> = new.into_iter().collect();
+        let seen = |report: &SealedReport| match &report.once {
+            Some(once) => !new.remove(&(report.route.clone(), once.clone())),
+            None => false,
+        };
+        Ok(reports.iter().map(seen).collect())
+    }
+
+    /// Forgets signatures that are too old to be believed again.
+    pub async fn forget_seen(&mut self, before: Micros) -> Result<(), StoreError> {
+        let forgotten = sqlx::query("delete from report_seen where seen_at < $1").bind(before);
+        forgotten.execute(self.conn()).await.map_err(|e| self.fail(e)).map(|_| ())
     }
 
     /// Up to `limit` reports that are due, in the order in which they came; nobody else handles them meanwhile.
@@ -179,7 +223,7 @@ impl Tx<'_> {
             .map_err(|e| self.fail(e))?;
         let due = rows.into_iter().map(|(id, received_at, tries, progress, route, digest, blob)| {
             let digest = digest.try_into().map_err(|_| self.store.unreadable("the digest of a report"))?;
-            let sealed = SealedReport { route, digest, blob };
+            let sealed = SealedReport { route, digest, once: None, blob };
             Ok(DueReport { id, received_at, tries: u32::try_from(tries).unwrap_or(u32::MAX), progress, sealed })
         });
         due.collect()
@@ -218,15 +262,17 @@ impl Tx<'_> {
 }
 
 fn insert_text(engine: Engine, rows: usize) -> String {
+    const COLUMNS: usize = 7;
     let place = |at: usize| match engine {
         // Numbered places in hundreds make SQLite's parser slow.
         Engine::Sqlite => "?".to_owned(),
         Engine::Postgres => format!("${at}"),
     };
     let row = |n: usize| {
-        let places: Vec<String> = (1..=5).map(|at| place(n * 5 + at)).collect();
+        let places: Vec<String> = (1..=COLUMNS).map(|at| place(n * COLUMNS + at)).collect();
         format!("({})", places.join(", "))
     };
     let values: Vec<String> = (0..rows).map(row).collect();
-    format!("insert into report (route, digest, sealed, received_at, due_at) values {}", values.join(", "))
+    let columns = "route, digest, sealed, received_at, due_at, handled_at, outcome";
+    format!("insert into report ({columns}) values {}", values.join(", "))
 }

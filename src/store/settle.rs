@@ -106,11 +106,7 @@ impl Tx<'_> {
     }
 
     /// Remembers what providers call the messages of these attempts: (notice, attempt, id).
-    pub(super) async fn remember_as(
-        &mut self,
-        campaign: i64,
-        names: &[(i64, i64, &str)],
-    ) -> Result<(), StoreError> {
+    pub(super) async fn remember_as(&mut self, campaign: i64, names: &[(i64, i64, &str)]) -> Result<(), StoreError> {
         if names.is_empty() {
             return Ok(());
         }
@@ -155,11 +151,12 @@ impl Tx<'_> {
 
     /// Whether receipts of the campaign wait for the end of their attempt.
     pub async fn any_early(&mut self, campaign: i64) -> Result<bool, StoreError> {
-        let one: Option<i64> = sqlx::query_scalar("select 1 from receipt where campaign = $1 and state is null limit 1")
-            .bind(campaign)
-            .fetch_optional(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+        let one: Option<i64> =
+            sqlx::query_scalar("select 1 from receipt where campaign = $1 and state is null limit 1")
+                .bind(campaign)
+                .fetch_optional(self.conn())
+                .await
+                .map_err(|e| self.fail(e))?;
         Ok(one.is_some())
     }
 
@@ -386,8 +383,19 @@ impl Tx<'_> {
                 };
                 let state = r.state.map(NoticeState::as_str);
                 json!([
-                    r.notice.0, r.attempt, r.report, r.route, r.event.as_str(), class, r.code, r.text, r.provider_id,
-                    r.at, r.received_at, r.sign, state
+                    r.notice.0,
+                    r.attempt,
+                    r.report,
+                    r.route,
+                    r.event.as_str(),
+                    class,
+                    r.code,
+                    r.text,
+                    r.provider_id,
+                    r.at,
+                    r.received_at,
+                    r.sign,
+                    state
                 ])
             })
             .collect();

@@ -29,6 +29,9 @@ pub struct SealedReport {
     pub route: String,
     /// A keyed hash of the bytes: the same for the same bytes, and useless to whoever has the database alone.
     pub digest: [u8; 16],
+    /// What its provider signed for this report and for no other, as a digest: whatever comes with the same again is not
+    /// believed.
+    pub once: Option<String>,
     pub blob: Vec<u8>,
 }
 
@@ -58,15 +61,14 @@ impl MasterKey {
     pub fn seal_report(&self, report: &RawReport) -> Result<SealedReport, VaultError> {
         let digest = self.report_digest(&report.raw);
         let stored: Vec<StoredReceipt<'_>> = report.receipts.iter().map(StoredReceipt::of).collect();
-        let head = Zeroizing::new(
-            serde_json::to_vec(&(&report.came_as, &stored)).map_err(|_| VaultError::UnknownForm)?,
-        );
+        let head =
+            Zeroizing::new(serde_json::to_vec(&(&report.came_as, &stored)).map_err(|_| VaultError::UnknownForm)?);
         let mut clear = Zeroizing::new(Vec::with_capacity(8 + head.len() + report.raw.len()));
         clear.extend_from_slice(&(head.len() as u64).to_be_bytes());
         clear.extend_from_slice(&head);
         clear.extend_from_slice(&report.raw);
         let blob = seal(&self.report_key(), &clear, &place(&report.route, &digest))?;
-        Ok(SealedReport { route: report.route.clone(), digest, blob })
+        Ok(SealedReport { route: report.route.clone(), digest, once: None, blob })
     }
 
     pub fn open_report(&self, sealed: &SealedReport) -> Result<RawReport, VaultError> {
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn an_address_of_a_route_is_the_keys_and_the_routes() {
-        let (one, other) = (MasterKey::parse(&MasterKey::generate()).unwrap(), MasterKey::parse(&MasterKey::generate()).unwrap());
+        let (one, other) =
+            (MasterKey::parse(&MasterKey::generate()).unwrap(), MasterKey::parse(&MasterKey::generate()).unwrap());
         assert_eq!(one.hook_token("mail").len(), 32);
         assert_eq!(one.hook_token("mail"), one.hook_token("mail"));
         assert_ne!(one.hook_token("mail"), one.hook_token("text"));
