@@ -41,6 +41,8 @@ struct Prepared {
     sender: Sender,
     texts: Arc<Texts>,
     plan: Arc<CampaignPlan>,
+    /// Worth knowing, no obstacle.
+    warnings: Vec<Problem>,
 }
 
 impl App {
@@ -70,7 +72,7 @@ impl App {
             Some(campaign) => match self.open_for_change(&campaign, &prepared).await? {
                 Some((keys, alone)) => (campaign, keys, alone),
                 None => {
-                    let warnings = prepared.texts.warnings();
+                    let warnings = prepared.warnings;
                     return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
                 }
             },
@@ -118,7 +120,12 @@ impl App {
         if !unserved.is_empty() {
             return Err(unserved.into());
         }
-        Ok(Prepared { incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
+        let (unfit, mut warnings) = self.unfit(&texts, &plan)?;
+        if !unfit.is_empty() {
+            return Err(unfit.into());
+        }
+        warnings.extend(texts.warnings());
+        Ok(Prepared { warnings, incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
     }
 
     async fn create_new(
@@ -252,7 +259,7 @@ impl App {
             refused.extend(problems);
             return Err(refused.into());
         }
-        Ok(Created { campaign, unchanged: false, problems, warnings: prepared.texts.warnings(), voided })
+        Ok(Created { campaign, unchanged: false, problems, warnings: prepared.warnings, voided })
     }
 
     /// Whether the template files and the sender in the configuration, where they can be read, would make other words by

@@ -7,6 +7,7 @@ pub mod carrier;
 pub mod create;
 pub mod digests;
 pub mod doctor;
+mod fitness;
 pub mod health;
 pub mod import;
 pub mod lifecycle;

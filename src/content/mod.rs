@@ -159,6 +159,11 @@ impl Texts {
         render::render(self, who, contact, channel, envelope)
     }
 
+    /// The notice of an imagined person by this channel, in every language that has one.
+    pub fn specimens(&self, channel: Channel) -> Vec<(String, Rendered)> {
+        probe::specimens(self, channel)
+    }
+
     fn language(&self, locale: &str) -> Option<&Language> {
         if let Some(same) = self.languages.iter().find(|l| l.tag == locale) {
             return Some(same);

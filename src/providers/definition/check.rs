@@ -6,8 +6,9 @@
 
 use super::super::settings::{Setting, SettingDecl, SettingKind, Settings};
 use super::answer;
+use super::auth::auth;
 use super::declare::settings;
-use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry};
+use super::file::{self, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry};
 use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
 use super::lookup;
@@ -15,7 +16,7 @@ use super::receipt;
 use super::rule::{Place, Rule, Statuses};
 use super::secrets;
 use super::template;
-use super::{Auth, Body, Definition, Exchange, Node};
+use super::{Body, Definition, Exchange, Node};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -311,30 +312,6 @@ pub(super) fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings
         toml::Value::Boolean(flag) => Node::Literal((*flag).into()),
         toml::Value::Datetime(time) => Node::Literal(time.to_string().into()),
     }
-}
-
-fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
-    Ok(match entry {
-        None => Auth::None,
-        Some(AuthEntry::Basic([user, password])) => {
-            Auth::Basic { user: scope.setting(user)?, password: scope.setting(password)? }
-        }
-        Some(AuthEntry::Bearer(token)) => Auth::Bearer { token: scope.setting(token)? },
-        Some(AuthEntry::Header([name, value])) => Auth::Header {
-            name: HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no possible header name"))?,
-            value: scope.setting(value)?,
-        },
-        Some(AuthEntry::Query([name, value])) => Auth::Query { name: name.clone(), value: scope.setting(value)? },
-        Some(AuthEntry::Jwt(jwt)) => {
-            Auth::Jwt { key: scope.setting(&jwt.key)?, application: scope.setting(&jwt.application)? }
-        }
-        Some(AuthEntry::VonageSig(sig)) => {
-            Auth::VonageSig { secret: scope.setting(&sig.secret)?, method: scope.setting(&sig.method)? }
-        }
-        Some(AuthEntry::Sigv4(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-        Some(AuthEntry::Acs3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-        Some(AuthEntry::Tc3(entry)) => Auth::Signed(entry.compile(|name| scope.setting(name))?),
-    })
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

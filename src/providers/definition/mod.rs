@@ -5,6 +5,7 @@
 //! fail later for a reason that lies in the file. The language is described in `providers/README.md`.
 
 pub mod answer;
+mod auth;
 pub mod check;
 mod declare;
 pub mod event;

@@ -82,8 +82,12 @@ impl Http {
                 Page::Nothing => return Ok(sight),
                 Page::Items { json, next: following } => {
                     let is_empty = search.look_through(&json, &mut sight)?;
-                    let going_on = following.filter(|next| !is_empty && !leads_to(&here, next));
+                    let going_on = following.filter(|_| !is_empty);
                     let Some(following) = going_on else { return Ok(sight) };
+                    if leads_to(&here, &following) && sight.hit.is_none() {
+                        let text = "a page of the provider's list names itself as the next one";
+                        return Err(Outcome::new(Class::Unknown, "no-end", text));
+                    }
                     next = Some(following);
                 }
             }

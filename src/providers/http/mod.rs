@@ -300,4 +300,6 @@ fn keys_are_keys(route: &str, definition: &Definition, settings: &Declared) -> R
 }
 
 #[cfg(test)]
+mod lookup_tests;
+#[cfg(test)]
 mod tests;
