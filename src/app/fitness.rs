@@ -25,7 +25,7 @@ impl App {
         for channel in Channel::ALL.into_iter().filter(used) {
             let of_channel: Vec<&ReadyRoute> = routes.iter().filter(|route| route.plan.channel == channel).collect();
             for (language, rendered) in texts.specimens(channel) {
-                let out = Outgoing { facts: texts.facts(&language), ..specimen(channel, &language, rendered) };
+                let out = specimen(texts, channel, &language, rendered);
                 let refused: Vec<Problem> = of_channel.iter().filter_map(|route| refusal(route, &out)).collect();
                 let nobody = refused.len() == of_channel.len();
                 if nobody { problems.extend(refused) } else { warnings.extend(refused) }
@@ -42,20 +42,21 @@ fn refusal(route: &ReadyRoute, out: &Outgoing) -> Option<Problem> {
     Some(Problem::new("route-cannot-carry", language, message).on_route(name))
 }
 
-fn specimen(channel: Channel, language: &str, rendered: Rendered) -> Outgoing {
+/// To somebody as usual: what differs by person is tried row by row.
+fn specimen(texts: &Texts, channel: Channel, language: &str, rendered: Rendered) -> Outgoing {
     Outgoing {
         channel,
         notice: String::new(),
         campaign: String::new(),
-        reference: Personal::default(),
-        name: Personal::default(),
+        reference: Personal::new("1000000001"),
+        name: Personal::new("Alexandra"),
         attempt: 1,
         idempotency_key: String::new(),
         to: Personal::default(),
         country: String::new(),
         language: language.to_owned(),
         hook: None,
-        facts: std::sync::Arc::default(),
+        facts: texts.facts(language),
         rendered,
     }
 }

@@ -1,6 +1,7 @@
 //! Definitions that must be refused, each with words that say why.
 
 use super::check::compile;
+use crate::providers::settings::Settings;
 
 const GOOD: &str = r#"
 name = "acme"
@@ -247,5 +248,89 @@ fn what_is_wrong_with_a_section_on_reports_is_said_with_its_place() {
         let found = problems(&format!("{GOOD}{}", REPORTS.replacen(from, to, 1)));
         assert!(found.contains(want), "{to}: {want} is not in: {found}");
         assert!(found.lines().all(|line| line.starts_with("acme.toml, ")), "{found}");
+    }
+}
+
+/// [`GOOD`] with an approved template, and `more` in the section.
+fn with_template(more: &str) -> String {
+    let settings = "[settings]\ncode = { kind = \"text\" }\nwords = { kind = \"text\" }\nvalues = { kind = \"table\" }";
+    let section = "[template]\ncode = \"code\"\ntext = \"words\"\nvalues = \"values\"\nplaceholder = \"${name}\"";
+    format!("{}{section}\n{more}\n", GOOD.replace("[settings]", settings))
+}
+
+#[test]
+fn what_is_wrong_with_an_approved_template_is_said_with_its_place() {
+    assert_eq!(problems(&with_template("longest_value = 35\nprefix = \"[{{settings.code}}]\"")), "");
+    for (from, to, want) in [
+        ("\"${name}\"", "\"${x}\"", "template.placeholder: must show a place, as `${name}` or `{1}`"),
+        ("\"${name}\"", "\"name}\"", "template.placeholder: needs a sign before the name"),
+        ("values = \"values\"", "values = \"code\"", "template.values: the setting `code` must hold a table of texts"),
+        ("code = \"code\"", "code = \"values\"", "template.code: the setting `values` must hold a text"),
+        ("text = \"words\"", "text = \"wrods\"", "did you mean `words`?"),
+        ("placeholder =", "forbidden = \"[\"\nplaceholder =", "template.forbidden: `[` is no regular expression"),
+        ("placeholder =", "prefix = \"{{to}}\"\nplaceholder =", "template.prefix: can be made of settings only"),
+        ("placeholder =", "approved = \"here\"\nplaceholder =", "template.approved: `here` is no place"),
+        ("placeholder =", "longest = 3\nplaceholder =", "there is no key or word `longest` here"),
+    ] {
+        let text = with_template("");
+        assert!(text.contains(from), "{from}");
+        let found = problems(&text.replacen(from, to, 1));
+        assert!(found.contains(want), "{to}: {want} is not in: {found}");
+    }
+}
+
+#[test]
+fn schemes_that_sign_name_settings_and_nothing_else() {
+    let signed = |auth: &str| problems(&GOOD.replace("{ bearer = \"token\" }", auth));
+    for good in [
+        "{ sigv4 = { service = \"ses\", region = \"region\", access_key = \"region\", secret = \"token\" } }",
+        "{ acs3 = { access_key = \"region\", secret = \"token\", security_token = \"token\" } }",
+        "{ tc3 = { service = \"sms\", secret_id = \"region\", secret_key = \"token\" } }",
+    ] {
+        assert_eq!(signed(good), "");
+        assert!(signed(&good.replace("\"token\"", "\"tokn\"")).contains("no setting `tokn`; did you mean `token`?"));
+        assert!(signed(&good.replace("secret", "sercet")).contains("did you mean"), "{good}");
+        assert!(signed(&good.replace("\"token\"", "\"region\"")).contains("declared with kind = \"secret\""), "{good}");
+    }
+}
+
+#[test]
+fn a_default_may_be_made_of_other_settings() {
+    let base = |default: &str| GOOD.replace("\"https://api.example.com\"", default);
+    assert_eq!(problems(&base("\"https://{{settings.region}}.example.com\"")), "");
+    for (default, want) in [
+        ("\"https://{{settings.regoin}}.example.com\"", "did you mean `region`?"),
+        ("\"https://{{to}}.example.com\"", "made of settings only"),
+        ("\"https://{{settings.token}}.example.com\"", "no setting `token`"),
+    ] {
+        assert!(problems(&base(default)).contains(want), "{default}: {}", problems(&base(default)));
+    }
+    let definition = compile("acme", "acme.toml", &base("\"https://{{settings.region}}.example.com\"")).expect("valid");
+    let settings = |region: &str| Settings::new().with("region", region).with_secret("token", "t");
+    let declared = definition.declare(&settings("eu-1"), "r").expect("valid");
+    assert_eq!(declared.text("base_url"), Some("https://eu-1.example.com"));
+    let own = definition.declare(&settings("eu-1").with("base_url", "http://127.0.0.1:1"), "r").expect("valid");
+    assert_eq!(own.text("base_url"), Some("http://127.0.0.1:1"));
+    // What is made of settings is checked as what is written is.
+    let problem = definition.declare(&settings("x/?q="), "r").expect_err("no plain address");
+    assert!(problem[0].message.contains("made of others, must be an address"), "{}", problem[0].message);
+}
+
+#[test]
+fn replies_without_json_and_fields_with_json_are_read_and_written_safely() {
+    for (from, to, want) in [
+        ("message_id = \"header:X-Id\"", "message_id = \"find:<id>(.+)</id>\"", ""),
+        ("message_id = \"header:X-Id\"", "message_id = \"find:<id>.+</id>\"", "no regular expression with one group"),
+        ("status = \"201\"", "status = \"201\"\nheaders = { X-Error = \"^Busy\" }", ""),
+        ("status = \"201\"", "status = \"201\"\nheaders = { X-Error = \"[\" }", "`[` is no regular expression"),
+        ("status = \"201\"", "status = \"201\"\nheaders = { \"X Error\" = \"a\" }", "is no possible header name"),
+        ("json = { to", "query = { h = { json = '{\"a\":\"<{{notice}}>\"}' } }\njson = { to", ""),
+        ("json = { to", "query = { h = { json = '{\"a\":{{notice}}}' } }\njson = { to", "a name stands outside a text"),
+        ("json = { to", "query = { n = \"{{to_within.cn}}\" }\njson = { to", "two capital letters"),
+        ("json = { to", "query = { n = \"{{sent.day.x}}\" }\njson = { to", "write the hours east"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let found = problems(&GOOD.replacen(from, to, 1));
+        assert!(if want.is_empty() { found.is_empty() } else { found.contains(want) }, "{to}: {found}");
     }
 }
