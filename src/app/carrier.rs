@@ -162,10 +162,14 @@ impl Carrier for AdapterCarrier {
     }
 
     async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
-        let out = match self.outgoing(&job) {
+        let mut out = match self.outgoing(&job) {
             Ok(out) => out,
             Err(outcome) => return outcome,
         };
+        // Some providers send no words but those they have approved.
+        if let Some(words) = self.routes[job.route].adapter.worded(&out) {
+            out.rendered = words;
+        }
         let mut gate = Gate::default().holding(place).unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);

@@ -64,7 +64,11 @@ async fn only_an_empty_list_in_full_means_never_sent() {
         ("no list", reply("200 OK", "", r#"{"messages":null}"#), (Class::Unknown, "no-list")),
         ("another shape", reply("200 OK", "", "[]"), (Class::Unknown, "no-list")),
         ("too large", reply("200 OK", "", &huge), (Class::Unknown, "200")),
-        ("cut off", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"messages\":[".to_owned(), (Class::Unknown, "connection-lost")),
+        (
+            "cut off",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"messages\":[".to_owned(),
+            (Class::Unknown, "connection-lost"),
+        ),
         ("login", reply("401 Unauthorized", "", ""), (Class::RouteBroken, "401")),
         ("too fast", reply("429 Too Many", "Retry-After: 7\r\n", ""), (Class::Throttled, "429")),
         ("down", reply("503 Down", "", ""), (Class::Temporary, "503")),
@@ -91,7 +95,9 @@ async fn a_provider_that_cannot_be_reached_says_nothing() {
 #[tokio::test]
 async fn the_next_page_is_asked_of_our_provider_whatever_address_it_has() {
     let elsewhere = serve(reply("200 OK", "", EMPTY)).await;
-    let page = format!(r#"{{"messages":[{{"body":"other","date_created":"Wed, 25 Nov 2026 10:00:00 +0000"}}],"next_page_uri":"{elsewhere}/steal"}}"#);
+    let page = format!(
+        r#"{{"messages":[{{"body":"other","date_created":"Wed, 25 Nov 2026 10:00:00 +0000"}}],"next_page_uri":"{elsewhere}/steal"}}"#
+    );
     // The other server would have said "nothing there"; ours says the same page again.
     let found = asked(reply("200 OK", "", &page), None).await;
     assert_eq!(class(&found).map(|(class, _)| class), Some(Class::Unknown), "{found:?}");
