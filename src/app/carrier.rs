@@ -4,6 +4,8 @@ use super::App;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
 use crate::dispatch::{Carrier, Job};
+use crate::model::channel::Channel;
+use crate::model::contact::Contact;
 use crate::model::incident::CampaignPlan;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
@@ -57,6 +59,33 @@ impl OpenCampaign {
         }
         let plan = Arc::new(incident.campaign);
         Ok(OpenCampaign { id: campaign.id.clone(), keys, texts, plan, domain })
+    }
+
+    /// A person's notice in its final form, as a first attempt by a route that takes no reports.
+    pub fn outgoing(
+        &self,
+        person: &Person,
+        contact: &Contact,
+        channel: Channel,
+        token: &str,
+        date: i64,
+    ) -> Result<Outgoing, Problem> {
+        let rendered = self.texts.render(person, contact, channel, &self.envelope(token, date))?;
+        Ok(Outgoing {
+            channel,
+            notice: token.to_owned(),
+            campaign: self.id.clone(),
+            reference: person.reference.clone(),
+            name: person.name.clone(),
+            attempt: 1,
+            idempotency_key: format!("{token}-0"),
+            to: contact.address.clone(),
+            country: person.country.clone(),
+            language: self.texts.language_for(&person.locale).to_owned(),
+            hook: None,
+            facts: self.texts.facts(&person.locale),
+            rendered,
+        })
     }
 
     /// What is on the envelope of a notice: the same in every attempt, but for the date.
@@ -120,29 +149,19 @@ impl AdapterCarrier {
             .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
         let token = self.app.master.token(job.campaign, notice);
         let route = &self.routes[job.route].plan;
-        let rendered = campaign
-            .texts
-            .render(&person, contact, route.channel, &campaign.envelope(&token, job.started_at))
+        let out = campaign
+            .outgoing(&person, contact, route.channel, &token, job.started_at)
             .map_err(|p| fault(p.code, &p.message))?;
         Ok(Outgoing {
-            channel: route.channel,
             idempotency_key: format!("{token}-{}", job.due.refusals),
-            notice: token,
-            campaign: campaign.id.clone(),
-            reference: person.reference.clone(),
-            name: person.name.clone(),
             attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
-            to: contact.address.clone(),
-            country: person.country.clone(),
-            language: campaign.texts.language_for(&person.locale).to_owned(),
             hook: self.hooks[job.route].clone(),
-            facts: campaign.texts.facts(&person.locale),
-            rendered,
+            ..out
         })
     }
 }
 
-fn contact_of(person: &Person, notice: NoticeId) -> Option<&crate::model::contact::Contact> {
+fn contact_of(person: &Person, notice: NoticeId) -> Option<&Contact> {
     person.contacts.get(usize::from(notice.contact()))
 }
 

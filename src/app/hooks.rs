@@ -5,6 +5,7 @@
 //! come again. What a report means for its notice is worked out afterwards, see [`super::receipts`].
 
 use super::doctor::chain;
+use super::documents::{Documents, Wanted};
 use super::{App, AppError};
 use crate::config::Config;
 use crate::model::receipt::Receipt;
@@ -110,6 +111,7 @@ struct Open {
     nowhere: Counts,
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
+    documents: Documents,
 }
 
 impl fmt::Debug for Open {
@@ -205,6 +207,7 @@ impl Hooks {
                 nowhere: Counts::default(),
                 queue,
                 room: Arc::new(Semaphore::new(ROOM)),
+                documents: Documents::new(store.clone(), master.clone()),
             }
         });
     }
@@ -258,19 +261,37 @@ impl Known<'_> {
                 return Answer::Refused(refused.status);
             }
         };
+        let token = received.receipts.first().and_then(|receipt| receipt.token.clone());
         match self.keep(call, received.receipts, received.replay_key, room).await {
             Ok(()) => {
                 self.note(Came::Kept);
                 if let Some(action) = received.action {
                     self.perform(action);
                 }
-                Answer::Kept(received.reply)
+                let document = match received.answer.zip(token) {
+                    Some((name, token)) => self.document(&name, &token, &url, now).await,
+                    None => None,
+                };
+                Answer::Kept(document.unwrap_or(received.reply))
             }
             Err(came) => {
                 self.note(came);
                 Answer::Again(came)
             }
         }
+    }
+
+    /// What the provider asked for beside reporting.
+    async fn document(&self, name: &str, token: &str, url: &str, now: Micros) -> Option<Reply> {
+        let hook = url.split('?').next().unwrap_or_default();
+        match self.open.documents.of(&self.hook.reader, Wanted { name, token, hook }, now).await {
+            Ok(Some(reply)) => return Some(reply),
+            Ok(None) => tracing::warn!(route = self.route, name, "a document was asked for about no notice of ours"),
+            Err(error) => {
+                tracing::error!(route = self.route, name, error = %chain(&error), "a document could not be made");
+            }
+        }
+        None
     }
 
     /// What a report asks for is done beside its answer: the provider waits for that.

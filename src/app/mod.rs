@@ -7,6 +7,7 @@ pub mod carrier;
 pub mod create;
 pub mod digests;
 pub mod doctor;
+mod documents;
 mod fitness;
 pub mod health;
 pub mod hooks;

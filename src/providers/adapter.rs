@@ -90,6 +90,14 @@ impl Adapter {
         }
     }
 
+    /// A document that the provider fetches about a notice: its media type, and itself.
+    pub fn answer(&self, name: &str, out: &Outgoing) -> Option<(&'static str, String)> {
+        match self {
+            Adapter::Http(http) => http.answer(name, out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
     /// Does what a received call asked for on the network.
     pub async fn perform(&self, action: &Action) -> Result<(), Problem> {
         match self {
