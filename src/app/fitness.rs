@@ -25,7 +25,7 @@ impl App {
         for channel in Channel::ALL.into_iter().filter(used) {
             let of_channel: Vec<&ReadyRoute> = routes.iter().filter(|route| route.plan.channel == channel).collect();
             for (language, rendered) in texts.specimens(channel) {
-                let out = specimen(texts, channel, &language, rendered);
+                let out = specimen(channel, texts, &language, rendered);
                 let refused: Vec<Problem> = of_channel.iter().filter_map(|route| refusal(route, &out)).collect();
                 let nobody = refused.len() == of_channel.len();
                 if nobody { problems.extend(refused) } else { warnings.extend(refused) }
@@ -36,6 +36,10 @@ impl App {
 }
 
 fn refusal(route: &ReadyRoute, out: &Outgoing) -> Option<Problem> {
+    // What a provider has approved is the same for everybody; its values are looked at row by row.
+    if route.adapter.approved().is_some() {
+        return None;
+    }
     let outcome = route.adapter.refusal(out)?;
     let (name, language) = (&route.plan.name, &out.language);
     let message = format!("route `{name}` cannot carry the notice in {language}: {}", outcome.text);
@@ -43,7 +47,7 @@ fn refusal(route: &ReadyRoute, out: &Outgoing) -> Option<Problem> {
 }
 
 /// To somebody as usual: what differs by person is tried row by row.
-fn specimen(texts: &Texts, channel: Channel, language: &str, rendered: Rendered) -> Outgoing {
+fn specimen(channel: Channel, texts: &Texts, language: &str, rendered: Rendered) -> Outgoing {
     Outgoing {
         channel,
         notice: String::new(),

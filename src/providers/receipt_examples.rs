@@ -23,7 +23,7 @@ const HOOK: &str = "https://notices.example.com/hooks/example/hTOKEN";
 const NOW: Micros = 1_795_608_000_000_000;
 
 /// What was tried, and what does not come out as the file says.
-pub fn run(definition: &Definition) -> Vec<Tried> {
+pub fn run(definition: &Arc<Definition>) -> Vec<Tried> {
     let Some(reports) = &definition.receipt else { return Vec::new() };
     let mut tried = Vec::new();
     let mut seen = BTreeSet::new();
@@ -33,6 +33,7 @@ pub fn run(definition: &Definition) -> Vec<Tried> {
         match take(definition, reports, example) {
             Ok((result, rules)) => {
                 one.wrong = differences(example, &result);
+                one.wrong.extend(answer(definition, example, &result));
                 match result {
                     Ok(_) => {
                         seen.extend(rules);
@@ -79,12 +80,7 @@ fn take(definition: &Definition, reports: &Reports, example: &ReceiptExample) ->
         None => None,
     };
     let result = if example.trusted {
-        interpret(reports, &call).map(|receipts| Received {
-            receipts,
-            reply: reports.reply.clone(),
-            replay_key: None,
-            action: None,
-        })
+        interpret(reports, &call)
     } else {
         receive(reports, &settings, &call, &|_| certificate.clone(), now)
     };
@@ -100,6 +96,23 @@ fn settings(definition: &Definition, example: &ReceiptExample) -> Result<Declare
         problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; ")
     };
     definition.declare(&settings, "example").map_err(words)
+}
+
+/// What is wrong with the document that answers the report.
+fn answer(definition: &Arc<Definition>, example: &ReceiptExample, result: &Result<Received, Refused>) -> Vec<String> {
+    let Ok(Received { answer, .. }) = result else { return Vec::new() };
+    let told = match answer {
+        None => String::new(),
+        Some(name) => match super::examples::route(definition, &example.settings, None, None, 9) {
+            Ok((http, out)) => http.answer(name, &out).map(|(_, document)| document).unwrap_or_default(),
+            Err(message) => return vec![message],
+        },
+    };
+    if example.answer_has.is_empty() && !told.is_empty() {
+        return vec![format!("it is answered with a document: say what it must have, by `answer_has`: {told}")];
+    }
+    let missing = example.answer_has.iter().filter(|part| !told.contains(part.as_str()));
+    missing.map(|part| format!("the answer lacks `{part}`: {told}")).collect()
 }
 
 fn headers(example: &ReceiptExample) -> Result<HeaderMap, String> {

@@ -93,6 +93,12 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         Some(section) => Some(receipt::compile(section, &scope, findings)?),
         None => None,
     };
+    for name in receipt.iter().flat_map(|reports| &reports.rules).filter_map(|rule| rule.answer.as_ref()) {
+        if !entry.answer.contains_key(name) {
+            let hint = suggestion(name, entry.answer.keys().map(String::as_str));
+            findings.add("receipt.rule", format!("the file has no document `[answer.{name}]`{hint}"));
+        }
+    }
     let send = send?;
     Some(Definition {
         name: entry.name,

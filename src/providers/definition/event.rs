@@ -49,6 +49,8 @@ pub struct EventRule {
     pub verdict: Verdict,
     pub code: Vec<Where>,
     pub said: Vec<Where>,
+    /// The document of `[answer.NAME]` that the provider is given in place of the usual reply.
+    pub answer: Option<String>,
 }
 
 impl Where {
@@ -167,7 +169,7 @@ mod tests {
     }
 
     fn rule(conditions: Vec<Condition>) -> EventRule {
-        EventRule { conditions, verdict: Verdict::Ignore, code: Vec::new(), said: Vec::new() }
+        EventRule { conditions, verdict: Verdict::Ignore, code: Vec::new(), said: Vec::new(), answer: None }
     }
 
     #[test]

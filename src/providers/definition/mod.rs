@@ -182,6 +182,15 @@ impl Body {
 }
 
 impl Node {
+    fn needs(&self, has: &dyn Fn(&Leaf) -> bool) -> bool {
+        match self {
+            Node::Leaf(leaf) => has(leaf),
+            Node::Literal(_) => false,
+            Node::List(items) => items.iter().any(|item| item.needs(has)),
+            Node::Table(entries) => entries.iter().any(|(_, omit, node)| !*omit && node.needs(has)),
+        }
+    }
+
     fn leaves(&self) -> Vec<&Leaf> {
         match self {
             Node::Leaf(leaf) => vec![leaf],
@@ -193,6 +202,19 @@ impl Node {
 }
 
 impl Exchange {
+    /// True where the request cannot be made without what the name stands for.
+    pub fn needs(&self, name: &Name) -> bool {
+        let has = |leaf: &Leaf| leaf.names().any(|found| found == name);
+        let of_fields = |fields: &[Field]| fields.iter().any(|field| !field.omit_empty && has(&field.value));
+        let in_body = match &self.body {
+            Body::None => false,
+            Body::Form(fields) => of_fields(fields),
+            Body::Multipart(parts) => parts.iter().any(|part| !part.field.omit_empty && has(&part.field.value)),
+            Body::Json(node) => node.needs(&has),
+        };
+        has(&self.url) || of_fields(&self.query) || in_body
+    }
+
     /// Every leaf of the request.
     pub fn leaves(&self) -> impl Iterator<Item = &Leaf> {
         let headers = self.headers.iter().map(|(_, _, leaf)| leaf);

@@ -118,6 +118,8 @@ pub struct RuleEntry {
     pub class: Option<String>,
     pub code: Option<OneOrMore>,
     pub said: Option<OneOrMore>,
+    /// The name of an `[answer.NAME]`.
+    pub answer: Option<String>,
 }
 
 /// A report that must come out as written.
@@ -144,6 +146,9 @@ pub struct ReceiptExample {
     /// One entry an event; none where all of them are ignored.
     #[serde(default)]
     pub expect: Vec<ExpectEvent>,
+    /// Parts that the document which answers it must have; none where it gets the usual reply.
+    #[serde(default)]
+    pub answer_has: Vec<String>,
     /// The word with which it is refused.
     pub refused: Option<String>,
     /// What must be done before reports come: `confirm`.
@@ -411,6 +416,7 @@ fn rule(entry: &RuleEntry, read: &ReadEntry) -> Result<EventRule, String> {
         verdict: verdict(&entry.event, entry.class.as_deref())?,
         code: places(entry.code.as_ref().or(read.code.as_ref()), true)?,
         said: places(entry.said.as_ref().or(read.said.as_ref()), false)?,
+        answer: entry.answer.clone(),
     })
 }
 

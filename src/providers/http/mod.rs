@@ -18,7 +18,7 @@ pub mod values;
 pub mod vonage_sig;
 
 use super::definition::answer::Answer;
-use super::definition::leaf::Leaf;
+use super::definition::leaf::{Leaf, Name};
 use super::definition::rule::Reply;
 use super::definition::{Auth, Definition, Exchange, RECEIPTS};
 use super::settings::{Declared, SettingKind, Settings};
@@ -76,6 +76,7 @@ impl Http {
         let settings = definition.declare(settings, route)?;
         plaintext_is_meant(route, &definition, &settings).map_err(|problem| vec![problem])?;
         keys_are_keys(route, &definition, &settings).map_err(|problem| vec![problem])?;
+        fetches_where_it_can(route, &definition, &settings).map_err(|problem| vec![problem])?;
         if settings.boolean(RECEIPTS) == Some(true)
             && let Some(reports) = &definition.receipt
         {
@@ -171,10 +172,9 @@ impl Http {
         refused("too-long-to-speak", &text)
     }
 
-    /// The code of the approved template and its words with the names of their places still in them, where the provider
-    /// sends no others.
-    pub fn approved(&self) -> Option<(&str, &str)> {
-        self.approved.as_ref().map(|approved| (approved.code.as_str(), approved.text.as_str()))
+    /// The approved words, where the provider sends no others.
+    pub fn approved(&self) -> Option<&Approved> {
+        self.approved.as_ref()
     }
 
     /// What this person will really receive, where the provider sends approved words only.
@@ -288,6 +288,19 @@ fn plaintext_is_meant(route: &str, definition: &Definition, settings: &Declared)
          would travel in clear text. Use https://, or set `allow_plaintext = true` if the way is safe"
     );
     Err(Problem::new("plaintext", name, message))
+}
+
+/// A provider that fetches from us what it says must be able to.
+fn fetches_where_it_can(route: &str, definition: &Definition, settings: &Declared) -> Result<(), Problem> {
+    if !definition.send.needs(&Name::Hook) || settings.boolean(RECEIPTS) == Some(true) {
+        return Ok(());
+    }
+    let message = format!(
+        "route `{route}`: `{}` fetches from this installation what it is to say: set `receipts = true`, and \
+         public_url under [server]",
+        definition.name
+    );
+    Err(Problem::new("missing-setting", RECEIPTS, message))
 }
 
 /// A private key is tried before the first notice needs it.

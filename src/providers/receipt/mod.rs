@@ -38,6 +38,8 @@ pub struct Received {
     pub receipts: Vec<Receipt>,
     /// What to answer once the receipts are kept.
     pub reply: Reply,
+    /// The document that is the answer instead: the name of it, which is about the notice of the first receipt.
+    pub answer: Option<String>,
     /// The same for a second delivery of the same signed report; `None` where the provider signs nothing that tells.
     pub replay_key: Option<String>,
     /// What to do before more reports can come.
@@ -98,12 +100,15 @@ pub fn receive(
     let genuine = verify::verify(reports, settings, call, &parsed, certificates, now)?;
     let reply = reports.reply.clone();
     let receipts = if genuine.empty { Vec::new() } else { read::receipts(reports, call, &parsed)? };
-    Ok(Received { receipts, reply, replay_key: genuine.replay_key, action: genuine.action })
+    let answer = if genuine.empty { None } else { read::answer(reports, call, &parsed)? };
+    Ok(Received { receipts, reply, answer, replay_key: genuine.replay_key, action: genuine.action })
 }
 
 /// What the report means, believing it. For examples that are about meaning.
-pub fn interpret(reports: &Reports, call: &Call<'_>) -> Result<Vec<Receipt>, Refused> {
-    read::receipts(reports, call, &open(reports, call)?)
+pub fn interpret(reports: &Reports, call: &Call<'_>) -> Result<Received, Refused> {
+    let parsed = open(reports, call)?;
+    let (receipts, answer) = (read::receipts(reports, call, &parsed)?, read::answer(reports, call, &parsed)?);
+    Ok(Received { receipts, reply: reports.reply.clone(), answer, replay_key: None, action: None })
 }
 
 /// The numbers of the rules that decide about its events.

@@ -26,6 +26,13 @@ pub(super) fn deciding_rules(reports: &Reports, call: &Call<'_>, opened: &Opened
     each(reports, call, opened, |item| deciding(&reports.rules, item))
 }
 
+/// The document that the provider wants to hear: that of the first event which has one.
+pub(super) fn answer(reports: &Reports, call: &Call<'_>, opened: &Opened) -> Result<Option<String>, Refused> {
+    let answers =
+        each(reports, call, opened, |item| reports.rules.get(deciding(&reports.rules, item)?)?.answer.clone())?;
+    Ok(answers.into_iter().next())
+}
+
 /// What `make` makes of each event of a report.
 fn each<T>(
     reports: &Reports,
