@@ -87,14 +87,17 @@ pub struct AdapterCarrier {
     routes: Vec<ReadyRoute>,
     /// Those that send approved words only.
     approved: Vec<ApprovedRoute>,
+    /// The address that each route's reports come to.
+    hooks: Vec<Option<String>>,
     campaigns: RwLock<HashMap<i64, Arc<OpenCampaign>>>,
 }
 
 impl AdapterCarrier {
     pub fn new(app: App, routes: Vec<ReadyRoute>) -> AdapterCarrier {
+        let hooks = routes.iter().map(|route| app.hook_url(&route.plan.name)).collect();
         // Routes that are ready for sending are ready for this.
         let approved = app.approved_routes().unwrap_or_default();
-        AdapterCarrier { app, routes, approved, campaigns: RwLock::default() }
+        AdapterCarrier { app, routes, approved, hooks, campaigns: RwLock::default() }
     }
 
     /// Says goodbye to all providers.
@@ -138,7 +141,7 @@ impl AdapterCarrier {
             to: contact.address.clone(),
             country: person.country.clone(),
             language: campaign.texts.language_for(&person.locale).to_owned(),
-            hook: None,
+            hook: self.hooks[job.route].clone(),
             facts: campaign.texts.facts(&person.locale),
             rendered,
         })

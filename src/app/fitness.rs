@@ -46,14 +46,13 @@ fn refusal(route: &ReadyRoute, out: &Outgoing) -> Option<Problem> {
     Some(Problem::new("route-cannot-carry", language, message).on_route(name))
 }
 
-/// To somebody as usual: what differs by person is tried row by row.
 fn specimen(channel: Channel, texts: &Texts, language: &str, rendered: Rendered) -> Outgoing {
     Outgoing {
         channel,
         notice: String::new(),
         campaign: String::new(),
-        reference: Personal::new("1000000001"),
-        name: Personal::new("Alexandra"),
+        reference: Personal::default(),
+        name: Personal::default(),
         attempt: 1,
         idempotency_key: String::new(),
         to: Personal::default(),

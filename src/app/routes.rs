@@ -1,5 +1,6 @@
 //! From the configured routes to adapters and what the dispatcher must know of them.
 
+use super::hooks::Reader;
 use super::{App, AppError};
 use crate::config::{Config, Route};
 use crate::dispatch::RoutePlan;
@@ -10,6 +11,7 @@ use crate::model::problem::Problem;
 use crate::providers::adapter::Adapter;
 use crate::providers::catalogue::Catalogue;
 use crate::providers::{Pace, pace};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A route with its adapter, ready to send.
@@ -39,6 +41,15 @@ impl App {
             }
         }
         if problems.is_empty() { Ok(ready) } else { Err(problems.into()) }
+    }
+
+    /// What reads the reports of the routes whose providers report to us.
+    pub fn readers(&self) -> Result<BTreeMap<String, Reader>, AppError> {
+        if self.config.server.public_url.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let ready = self.ready_routes()?.into_iter().filter(|route| route.adapter.has_reports());
+        Ok(ready.map(|route| (route.plan.name, Arc::new(route.adapter))).collect())
     }
 
     /// One route, or everything that is wrong with it.
@@ -86,7 +97,9 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         limits: route.limits.iter().map(window).collect(),
         domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
         idempotent: abilities.idempotent,
-        reports_delivery: abilities.reports_delivery,
+        best: abilities.best(),
+        // A mail server's queue id comes back in no report.
+        named_by_id: route.provider != "smtp",
     };
     let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })

@@ -99,6 +99,15 @@ impl Adapter {
         }
     }
 
+    /// Whether its provider can report to an address of ours at all. What it reports is taken also where the ladder does
+    /// not wait for it.
+    pub fn has_reports(&self) -> bool {
+        match self {
+            Adapter::Http(http) => http.has_reports(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => false,
+        }
+    }
+
     /// Whether its provider reports to an address of ours: then `[server] public_url` must be there.
     pub fn listens(&self) -> bool {
         match self {

@@ -17,6 +17,7 @@ pub mod settings;
 pub mod smtp;
 
 use crate::model::channel::Channel;
+use crate::model::ladder::Evidence;
 use crate::model::lease::Lease;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
@@ -66,6 +67,19 @@ pub struct Abilities {
     pub idempotent: bool,
     /// The provider later reports deliveries, so `accepted` alone is not the last word.
     pub reports_delivery: bool,
+    /// The provider also reports that the person acted on the notice.
+    pub acknowledges: bool,
+}
+
+impl Abilities {
+    /// The best that can come back about a notice.
+    pub fn best(self) -> Evidence {
+        match (self.reports_delivery, self.acknowledges) {
+            (true, true) => Evidence::Acknowledged,
+            (true, false) => Evidence::Delivered,
+            (false, _) => Evidence::Accepted,
+        }
+    }
 }
 
 /// The distance this worker keeps between two sends of a route.

@@ -15,6 +15,7 @@ mod intake_truth;
 mod kannel;
 mod moto;
 mod postgres;
+mod receipts;
 mod rules;
 mod serve;
 mod smtp;

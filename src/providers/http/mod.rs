@@ -18,6 +18,7 @@ pub mod values;
 pub mod vonage_sig;
 
 use super::definition::answer::Answer;
+use super::definition::event::{EventRule, Verdict};
 use super::definition::leaf::{Leaf, Name};
 use super::definition::rule::Reply;
 use super::definition::{Auth, Definition, Exchange, RECEIPTS};
@@ -26,6 +27,7 @@ use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::receipt::Event;
 use crate::model::rendered::Rendered;
 use crate::model::time::parse_duration;
 use approved::Approved;
@@ -233,7 +235,21 @@ impl Http {
 
     pub fn abilities(&self) -> Abilities {
         let idempotent = self.values(None).render(&self.definition.send.idempotent);
-        Abilities { idempotent: idempotent == "true", reports_delivery: self.listens() }
+        Abilities {
+            idempotent: idempotent == "true",
+            reports_delivery: self.listens(),
+            acknowledges: self.acknowledges(),
+        }
+    }
+
+    /// Whether a report can say that the person acted on the notice.
+    fn acknowledges(&self) -> bool {
+        let acted = |rule: &EventRule| rule.verdict == Verdict::Means(Event::Acknowledged);
+        self.listens() && self.definition.receipt.as_ref().is_some_and(|reports| reports.rules.iter().any(acted))
+    }
+
+    pub fn has_reports(&self) -> bool {
+        self.definition.receipt.is_some()
     }
 
     /// Whether the provider reports to an address of ours, so that there must be one.

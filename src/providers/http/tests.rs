@@ -194,7 +194,7 @@ fn abilities_follow_the_definition_and_the_route() {
     for idempotent in [true, false] {
         let settings = Settings::new().with("base_url", "https://bridge.example.com").with("idempotent", idempotent);
         let http = Http::build("bridge", Channel::Sms, &settings, 1, Arc::clone(definition)).expect("valid");
-        assert_eq!(http.abilities(), Abilities { idempotent, reports_delivery: false });
+        assert_eq!(http.abilities(), Abilities { idempotent, ..Abilities::default() });
     }
 }
 
