@@ -4,8 +4,9 @@
 //! nothing; however many come at once, no more than a fixed number of bytes waits in memory, and the others are told to
 //! come again. What a report means for its notice is worked out afterwards, see [`super::receipts`].
 
-use super::App;
 use super::doctor::chain;
+use super::{App, AppError};
+use crate::config::Config;
 use crate::model::receipt::Receipt;
 use crate::model::time::{DAY, HOUR, Micros};
 use crate::providers::adapter::Adapter;
@@ -159,6 +160,11 @@ impl App {
     pub fn hook_url(&self, route: &str) -> Option<String> {
         hook_url(self.config.server.public_url.as_deref(), &self.master, route)
     }
+}
+
+/// The same of an installation whose database is not open.
+pub fn address_of(config: &Config, route: &str) -> Result<Option<String>, AppError> {
+    Ok(hook_url(config.server.public_url.as_deref(), &super::master_key(config)?, route))
 }
 
 /// `{public_url}/hooks/{route}/{token}`, where others reach this installation at all.

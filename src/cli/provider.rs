@@ -2,8 +2,9 @@
 //!
 //! `list` and `show` work without a configuration: then there are the providers of the program alone.
 
+use super::provider_hook::ProviderHookArgs;
 use super::provider_suspend::{ProviderResumeArgs, ProviderSuspendArgs};
-use super::{Context, Failure, provider_lint, provider_suspend, provider_test};
+use super::{Context, Failure, provider_hook, provider_lint, provider_suspend, provider_test};
 use crate::config::{self, Config};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
@@ -27,6 +28,8 @@ pub enum ProviderCommand {
     Test(ProviderTestArgs),
     /// Check a definition file and run its examples; nothing is sent
     Lint(ProviderLintArgs),
+    /// Print the address to which a route's provider reports
+    Hook(ProviderHookArgs),
     /// Let a route, or all email to a domain, rest for a while
     Suspend(ProviderSuspendArgs),
     /// End such a rest before its time
@@ -60,6 +63,7 @@ pub(super) fn run(command: &ProviderCommand, context: &Context) -> Result<(), Fa
         ProviderCommand::Show(args) => show(&args.name, context),
         ProviderCommand::Test(args) => provider_test::run(args, context),
         ProviderCommand::Lint(args) => provider_lint::run(args, context),
+        ProviderCommand::Hook(args) => provider_hook::run(args, context),
         ProviderCommand::Suspend(args) => provider_suspend::suspend(args, context),
         ProviderCommand::Resume(args) => provider_suspend::resume(args, context),
     }

@@ -33,7 +33,7 @@ pub(super) fn run(args: &ProviderTestArgs, context: &Context) -> Result<(), Fail
     tell(context, route, &outcome)
 }
 
-fn route_of<'c>(config: &'c Config, name: &str) -> Result<&'c Route, Failure> {
+pub(super) fn route_of<'c>(config: &'c Config, name: &str) -> Result<&'c Route, Failure> {
     config.routes.iter().find(|r| r.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let names: Vec<&str> = config.routes.iter().map(|r| r.name.as_str()).collect();
         let hint = suggestion(name, names.iter().copied());

@@ -220,6 +220,42 @@ fn a_test_message_goes_out_once_and_says_what_it_is() {
 }
 
 #[test]
+fn a_route_that_waits_for_reports_needs_an_address_and_a_secret_and_tells_its_address() {
+    let route = |settings: &str| {
+        format!(
+            "[[route]]\nname = \"bridge\"\nchannel = \"sms\"\nprovider = \"webhook\"\n\
+             settings = {{ base_url = \"http://127.0.0.1:9\"{settings} }}\n"
+        )
+    };
+    let server = "[server]\npublic_url = \"https://notices.example.com\"\n";
+    let secret = ", receipts = true, hook_secret = \"file:hook.secret\"";
+    let tried = |config: &str| {
+        let dir = installation(config);
+        fs_err::write(dir.path().join("hook.secret"), "whsec_Zm9yZXdhcm4tZXhhbXBsZS1zZWNyZXQ=").expect("written");
+        let (_, stdout, _) = run(dir.path(), "doctor");
+        (dir, stdout)
+    };
+    for (config, want) in [
+        (route(secret), "`receipts = true` needs the address at which the provider reaches"),
+        (format!("{server}{}", route(", receipts = true")), "`receipts = true`: the setting `hook_secret` is missing"),
+    ] {
+        let (_dir, stdout) = tried(&config);
+        assert!(stdout.contains(want), "{want}: {stdout}");
+    }
+    let (dir, stdout) = tried(&format!("{server}{}", route(secret)));
+    assert!(!stdout.contains("receipts"), "{stdout}");
+    let (code, stdout, stderr) = run(dir.path(), "provider hook bridge");
+    assert!(code == 0 && !stderr.contains("does not wait"), "{stderr}");
+    let token = stdout.trim().strip_prefix("https://notices.example.com/hooks/bridge/").expect("an address");
+    assert!(token.len() >= 20 && token.bytes().all(|b| b.is_ascii_alphanumeric()), "{token}");
+    assert_eq!(run(dir.path(), "provider hook bridge").1, stdout, "the same every time");
+    let relay = "[[route]]\nname = \"box\"\nchannel = \"sms\"\nprovider = \"sandbox\"\nsettings = { dir = \"out\" }\n";
+    let (dir, _) = tried(&format!("{server}{relay}"));
+    assert_eq!(run(dir.path(), "provider hook box").0, 3, "a sandbox reports nothing");
+    assert_eq!(run(dir.path(), "provider hook bridge").0, 2, "there is no such route");
+}
+
+#[test]
 fn a_definition_is_linted_and_nothing_is_sent() {
     let dir = tempfile::tempdir().expect("folder");
     let place = dir.path().join("webhook.toml");

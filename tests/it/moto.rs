@@ -1,12 +1,15 @@
 //! Email over SES and SMS over SNS, on a twin of Amazon's that checks every signature.
 
-use crate::support::moto::{Moto, VERIFIED};
+use crate::support::caller::Address;
+use crate::support::moto::{Moto, VERIFIED, between};
 use forewarn::model::channel::Channel;
 use forewarn::model::outcome::{Class, Outcome};
 use forewarn::model::personal::Personal;
+use forewarn::model::receipt::Event;
 use forewarn::model::rendered::{EmailNotice, Rendered};
 use forewarn::providers::adapter::Adapter;
 use forewarn::providers::catalogue::Catalogue;
+use forewarn::providers::receipt::{Call, Certificate};
 use forewarn::providers::settings::Settings;
 use forewarn::providers::{Gate, Outgoing, examples};
 
@@ -112,4 +115,73 @@ async fn a_text_comes_to_sns_unchanged_and_a_bad_number_is_told_apart() {
     let bad = outcome(&sns, &out).await;
     assert_eq!((bad.class, bad.code.as_str()), (Class::BadAddress, "InvalidParameter"), "{}", bad.text);
     assert_eq!(moto.held("sns", "SMS").len(), 1);
+}
+
+/// What SES reports to a topic when it has delivered the message of this notice.
+fn delivery(token: &str) -> String {
+    format!(
+        r#"{{"eventType":"Delivery","mail":{{"messageId":"m-{token}","tags":{{"forewarn_notice":["{token}"]}}}},"delivery":{{"timestamp":"2026-11-25T12:00:00.000Z","smtpResponse":"250 ok"}}}}"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sns_signed_is_believed_and_nothing_else() {
+    let Some(moto) = Moto::open() else { return };
+    let address = Address::listen().await;
+    let hook = format!("{}/hooks/amazon/secret", address.base_url);
+    let made = moto.sns(&[("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", "forewarn")]);
+    let topic = between(&made, "TopicArn");
+    let subscribe = [("Action", "Subscribe"), ("TopicArn", &topic), ("Protocol", "http"), ("Endpoint", &hook)];
+    moto.sns(&[&[("Version", "2010-03-31")], &subscribe[..]].concat());
+    for number in 0..5 {
+        let message = delivery(&format!("{number:036x}"));
+        moto.sns(&[("Action", "Publish"), ("Version", "2010-03-31"), ("TopicArn", &topic), ("Message", &message)]);
+    }
+    let calls = address.wait_for(5).await;
+    assert_eq!(calls.len(), 5);
+
+    // Moto serves certificates under the scope of a signature only, which nobody else asks for.
+    let certificates = serve_certificates(moto).await;
+    let settings = Settings::new()
+        .with("region", "us-east-1")
+        .with("access_key_id", "AKIAIOSFODNN7EXAMPLE")
+        .with_secret("secret_access_key", "none")
+        .with("topic_arn", &topic)
+        .with("sns_server", &certificates)
+        .with("receipts", true);
+    let ses = adapter("amazon-ses", Channel::Email, &settings);
+    let other = adapter("amazon-ses", Channel::Email, &settings.clone().with("topic_arn", format!("{topic}-other")));
+    let now = jiff::Timestamp::now().as_microsecond();
+    for (number, call) in calls.iter().enumerate() {
+        let url = format!("{}{}", address.base_url, call.path);
+        let called = Call { method: &call.method, url: &url, headers: &call.headers, body: &call.body };
+        let received = ses.receive(&called, now).await.expect("moto signs as Amazon does");
+        let [receipt] = received.receipts.as_slice() else { panic!("one event") };
+        assert_eq!((receipt.event, receipt.token.clone()), (Event::Delivered, Some(format!("{number:036x}"))));
+        assert_eq!(other.receive(&called, now).await.expect_err("another topic").reason, "signature");
+        let changed = String::from_utf8(call.body.clone()).unwrap().replace("Delivery", "Complaint");
+        let changed = Call { body: changed.as_bytes(), ..called };
+        assert_eq!(ses.receive(&changed, now).await.expect_err("changed").reason, "signature");
+    }
+}
+
+/// A server that hands on what moto serves; its address.
+async fn serve_certificates(moto: Moto) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            let path = request.split(' ').nth(1).expect("a path");
+            let pem = moto.certificate(path);
+            assert!(Certificate::read(pem.as_bytes()).is_ok(), "{pem}");
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", pem.len());
+            stream.write_all(format!("{head}{pem}").as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    address
 }

@@ -12,7 +12,7 @@ use super::file::{self, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry};
 use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
 use super::lookup;
-use super::receipt;
+use super::receipt::{self, Reports};
 use super::rule::{Place, Rule, Statuses};
 use super::secrets;
 use super::template;
@@ -93,12 +93,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         Some(section) => Some(receipt::compile(section, &scope, findings)?),
         None => None,
     };
-    for name in receipt.iter().flat_map(|reports| &reports.rules).filter_map(|rule| rule.answer.as_ref()) {
-        if !entry.answer.contains_key(name) {
-            let hint = suggestion(name, entry.answer.keys().map(String::as_str));
-            findings.add("receipt.rule", format!("the file has no document `[answer.{name}]`{hint}"));
-        }
-    }
+    answers_are_there(receipt.as_ref(), &entry, findings);
     let send = send?;
     Some(Definition {
         name: entry.name,
@@ -119,6 +114,15 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         inherited,
         derived,
     })
+}
+
+/// A rule can only be answered with a document that the file has.
+fn answers_are_there(receipt: Option<&Reports>, entry: &DefinitionFile, findings: &mut Findings<'_>) {
+    let rules = receipt.into_iter().flat_map(|reports| &reports.rules);
+    for name in rules.filter_map(|rule| rule.answer.as_ref()).filter(|name| !entry.answer.contains_key(*name)) {
+        let hint = suggestion(name, entry.answer.keys().map(String::as_str));
+        findings.add("receipt.rule", format!("the file has no document `[answer.{name}]`{hint}"));
+    }
 }
 
 /// Values of example tables as settings; those declared secret count as referenced.
