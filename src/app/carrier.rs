@@ -1,6 +1,8 @@
 //! Carrying one claimed notice: open the person, render, hand to the adapter.
 
 use super::App;
+use super::approved::ApprovedRoute;
+use super::digests::approved_words_changed;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
 use crate::dispatch::{Carrier, Job};
@@ -112,6 +114,8 @@ fn sender_of(text: &str) -> Option<Sender> {
 pub struct AdapterCarrier {
     app: App,
     routes: Vec<ReadyRoute>,
+    /// Those that send approved words only.
+    approved: Vec<ApprovedRoute>,
     /// The address that each route's reports come to.
     hooks: Vec<Option<String>>,
     campaigns: RwLock<HashMap<i64, Arc<OpenCampaign>>>,
@@ -120,7 +124,9 @@ pub struct AdapterCarrier {
 impl AdapterCarrier {
     pub fn new(app: App, routes: Vec<ReadyRoute>) -> AdapterCarrier {
         let hooks = routes.iter().map(|route| app.hook_url(&route.plan.name)).collect();
-        AdapterCarrier { app, routes, hooks, campaigns: RwLock::default() }
+        // Routes that are ready for sending are ready for this.
+        let approved = app.approved_routes().unwrap_or_default();
+        AdapterCarrier { app, routes, approved, hooks, campaigns: RwLock::default() }
     }
 
     /// Says goodbye to all providers.
@@ -171,6 +177,14 @@ impl Carrier for AdapterCarrier {
             if problems.is_empty() { Problem::new("stored-content", "", "unreadable") } else { problems.remove(0) }
         })?;
         let plan = open.plan.clone();
+        if approved_words_changed(&plan, &self.approved, &campaign.digests) {
+            let message = format!(
+                "campaign {}: the approved template of a route in the configuration is not the one that the campaign \
+                 was approved with; undo the change, or run `forewarn campaign create` again and approve anew",
+                campaign.id
+            );
+            return Err(Problem::new("texts-changed", "", message));
+        }
         if let Ok(mut campaigns) = self.campaigns.write() {
             campaigns.insert(campaign.no, Arc::new(open));
         }

@@ -3,6 +3,7 @@
 use super::call_sheet::CallSheet;
 use super::catalogue::Catalogue;
 use super::http::Http;
+use super::http::approved::Approved;
 use super::lookup::{LookUp, Query};
 use super::receipt::{Action, Call, Received, Refused};
 use super::sandbox::Sandbox;
@@ -133,8 +134,8 @@ impl Adapter {
         }
     }
 
-    /// The code and the words of the approved template, where the provider sends no others.
-    pub fn approved(&self) -> Option<(&str, &str)> {
+    /// The approved words, where the provider sends no others.
+    pub fn approved(&self) -> Option<&Approved> {
         match self {
             Adapter::Http(http) => http.approved(),
             Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
