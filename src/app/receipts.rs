@@ -227,7 +227,9 @@ impl Handler {
     ) -> Result<Vec<Vec<Fate>>, AppError> {
         let mut fates: Vec<Vec<Fate>> =
             places.iter().map(|p| vec![Fate::Ended(Handled::NoSuchNotice); p.len()]).collect();
-        let mut batches: BTreeMap<i64, (Vec<Matched>, Vec<(usize, usize)>)> = BTreeMap::new();
+        /// What is applied together, and where each of it came from: report and event.
+        type Batch = (Vec<Matched>, Vec<(usize, usize)>);
+        let mut batches: BTreeMap<i64, Batch> = BTreeMap::new();
         for (at, (report, places)) in opened.iter().zip(places).enumerate() {
             for (n, ((_, receipt), place)) in report.waiting.iter().zip(places).enumerate() {
                 match place {

@@ -215,7 +215,8 @@ impl Tx<'_> {
              where n.due_at <= $1 order by n.due_at, n.id limit $2{}",
             self.engine().locking_free("n")
         );
-        let rows: Vec<(i64, i64, i64, String, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(sql))
+        type Row = (i64, i64, i64, String, String, Vec<u8>, Vec<u8>);
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(now)
             .bind(limit as i64)
             .fetch_all(self.conn())

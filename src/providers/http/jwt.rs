@@ -21,7 +21,9 @@ pub fn key(pem: &str) -> Result<RsaKeyPair, String> {
     let pair = match &der {
         PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
         PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
-        _ => return Err("holds a key that is no RSA key; the provider's application has one".to_owned()),
+        PrivateKeyDer::Sec1(_) | _ => {
+            return Err("holds a key that is no RSA key; the provider's application has one".to_owned());
+        }
     };
     pair.map_err(|_| "holds no usable RSA key: it needs 2048 to 4096 bits".to_owned())
 }
@@ -96,7 +98,7 @@ mod tests {
         for (text, want) in
             [("s3cret", "no private key"), ("", "no private key"), (ec, "no RSA key"), (short, "no usable")]
         {
-            let problem = key(text).err().expect(want);
+            let problem = key(text).expect_err(want);
             assert!(problem.contains(want) && !problem.contains("s3cret"), "{problem}");
         }
     }
