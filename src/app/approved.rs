@@ -22,6 +22,8 @@ pub struct ApprovedRoute {
     pub channel: Channel,
     /// The provider's code for the words.
     pub code: String,
+    /// All that decides what people read by it.
+    pub(super) identity: String,
     adapter: Arc<Adapter>,
 }
 
@@ -36,7 +38,8 @@ impl App {
     /// What everybody should know about such routes before they approve: one sentence each, with the words.
     pub fn approved_words(&self) -> Result<Vec<Problem>, AppError> {
         let told = self.approved_routes()?.into_iter().filter_map(|route| {
-            let (code, words) = route.adapter.approved()?;
+            let approved = route.adapter.approved()?;
+            let (code, words) = (&approved.code, &approved.text);
             let message = format!(
                 "route `{}` sends no words of the template set by {}, but the approved template {code}, to everybody in \
                  the same language: {words}",
@@ -50,11 +53,13 @@ impl App {
 
 impl ApprovedRoute {
     fn of(route: ReadyRoute) -> Option<ApprovedRoute> {
-        let code = route.adapter.approved()?.0.to_owned();
+        let approved = route.adapter.approved()?;
+        let (code, identity) = (approved.code.clone(), approved.identity.clone());
         Some(ApprovedRoute {
             name: route.plan.name,
             channel: route.plan.channel,
             code,
+            identity,
             adapter: Arc::new(route.adapter),
         })
     }

@@ -1,10 +1,13 @@
 //! Carrying one claimed notice: open the person, render, hand to the adapter.
 
 use super::App;
+use super::approved::ApprovedRoute;
+use super::digests::approved_words_changed;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
 use crate::dispatch::{Carrier, Job};
 use crate::model::channel::Channel;
+use crate::model::contact::Contact;
 use crate::model::incident::CampaignPlan;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
@@ -13,7 +16,7 @@ use crate::model::problem::Problem;
 use crate::providers::{Gate, Outgoing};
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
-use crate::vault::{CampaignKeys, MasterKey, SealedPerson};
+use crate::vault::{CampaignKeys, MasterKey};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -60,31 +63,24 @@ impl OpenCampaign {
         Ok(OpenCampaign { id: campaign.id.clone(), keys, texts, plan, domain })
     }
 
-    /// A notice in its final form, but for what differs by attempt and route.
+    /// A person's notice in its final form, as a first attempt by a route that takes no reports.
     pub fn outgoing(
         &self,
-        notice: NoticeId,
+        person: &Person,
+        contact: &Contact,
         channel: Channel,
-        sealed: &SealedPerson,
-        token: String,
+        token: &str,
         date: i64,
     ) -> Result<Outgoing, Problem> {
-        let fault = |code, text: String| Problem::new(code, "", text);
-        let person = self
-            .keys
-            .open_person(notice.person(), sealed)
-            .map_err(|e| fault("vault", format!("the person's data does not open: {e}")))?;
-        let contact = contact_of(&person, notice)
-            .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice".to_owned()))?;
-        let rendered = self.texts.render(&person, contact, channel, &self.envelope(&token, date))?;
+        let rendered = self.texts.render(person, contact, channel, &self.envelope(token, date))?;
         Ok(Outgoing {
             channel,
-            idempotency_key: token.clone(),
-            notice: token,
+            notice: token.to_owned(),
             campaign: self.id.clone(),
             reference: person.reference.clone(),
             name: person.name.clone(),
             attempt: 1,
+            idempotency_key: format!("{token}-0"),
             to: contact.address.clone(),
             country: person.country.clone(),
             language: self.texts.language_for(&person.locale).to_owned(),
@@ -118,6 +114,8 @@ fn sender_of(text: &str) -> Option<Sender> {
 pub struct AdapterCarrier {
     app: App,
     routes: Vec<ReadyRoute>,
+    /// Those that send approved words only.
+    approved: Vec<ApprovedRoute>,
     /// The address that each route's reports come to.
     hooks: Vec<Option<String>>,
     campaigns: RwLock<HashMap<i64, Arc<OpenCampaign>>>,
@@ -126,7 +124,9 @@ pub struct AdapterCarrier {
 impl AdapterCarrier {
     pub fn new(app: App, routes: Vec<ReadyRoute>) -> AdapterCarrier {
         let hooks = routes.iter().map(|route| app.hook_url(&route.plan.name)).collect();
-        AdapterCarrier { app, routes, hooks, campaigns: RwLock::default() }
+        // Routes that are ready for sending are ready for this.
+        let approved = app.approved_routes().unwrap_or_default();
+        AdapterCarrier { app, routes, approved, hooks, campaigns: RwLock::default() }
     }
 
     /// Says goodbye to all providers.
@@ -142,16 +142,24 @@ impl AdapterCarrier {
 
     /// The notice in its final form, or the outcome that says why there is none.
     fn outgoing(&self, job: &Job) -> Result<Outgoing, Outcome> {
+        let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
         let campaign = self
             .campaign(job.campaign)
             .ok_or_else(|| Outcome::new(Class::NotSent, "closed", "the campaign was closed before sending"))?;
-        let token = self.app.master.token(job.campaign, job.due.notice);
-        let channel = self.routes[job.route].plan.channel;
+        let notice = job.due.notice;
+        let person = campaign
+            .keys
+            .open_person(notice.person(), &job.due.sealed)
+            .map_err(|e| fault("vault", &format!("the person's data does not open: {e}")))?;
+        let contact = contact_of(&person, notice)
+            .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
+        let token = self.app.master.token(job.campaign, notice);
+        let route = &self.routes[job.route].plan;
         let out = campaign
-            .outgoing(job.due.notice, channel, &job.due.sealed, token, job.started_at)
-            .map_err(|p| Outcome::new(Class::ContentRefused, p.code, &p.message))?;
+            .outgoing(&person, contact, route.channel, &token, job.started_at)
+            .map_err(|p| fault(p.code, &p.message))?;
         Ok(Outgoing {
-            idempotency_key: format!("{}-{}", out.notice, job.due.refusals),
+            idempotency_key: format!("{token}-{}", job.due.refusals),
             attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
             hook: self.hooks[job.route].clone(),
             ..out
@@ -159,7 +167,7 @@ impl AdapterCarrier {
     }
 }
 
-fn contact_of(person: &Person, notice: NoticeId) -> Option<&crate::model::contact::Contact> {
+fn contact_of(person: &Person, notice: NoticeId) -> Option<&Contact> {
     person.contacts.get(usize::from(notice.contact()))
 }
 
@@ -169,6 +177,14 @@ impl Carrier for AdapterCarrier {
             if problems.is_empty() { Problem::new("stored-content", "", "unreadable") } else { problems.remove(0) }
         })?;
         let plan = open.plan.clone();
+        if approved_words_changed(&plan, &self.approved, &campaign.digests) {
+            let message = format!(
+                "campaign {}: the approved template of a route in the configuration is not the one that the campaign \
+                 was approved with; undo the change, or run `forewarn campaign create` again and approve anew",
+                campaign.id
+            );
+            return Err(Problem::new("texts-changed", "", message));
+        }
         if let Ok(mut campaigns) = self.campaigns.write() {
             campaigns.insert(campaign.no, Arc::new(open));
         }

@@ -2,7 +2,8 @@
 //!
 //! `create` is idempotent: the campaign of an incident and kind exists once, and a list that is in already adds nobody.
 
-use super::digests::{digests, ladder_digest, list_digest};
+use super::approved::ApprovedRoute;
+use super::digests::{approved_words_changed, digests, ladder_digest, list_digest};
 use super::import::{Files, Into, Outputs, import};
 use super::{App, AppError, sources};
 use crate::config::{Database, DatabaseAddress};
@@ -41,6 +42,8 @@ struct Prepared {
     sender: Sender,
     texts: Arc<Texts>,
     plan: Arc<CampaignPlan>,
+    /// Routes that send approved words only.
+    approved: Vec<ApprovedRoute>,
     /// Worth knowing, no obstacle.
     warnings: Vec<Problem>,
 }
@@ -125,7 +128,8 @@ impl App {
             return Err(unfit.into());
         }
         warnings.extend(texts.warnings());
-        Ok(Prepared { warnings, incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
+        let approved = self.approved_routes()?;
+        Ok(Prepared { warnings, approved, incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
     }
 
     async fn create_new(
@@ -151,7 +155,7 @@ impl App {
             incident_file: prepared.incident_file.clone(),
             templates: json_of(&prepared.templates),
             sender: json_of_sender(&prepared.sender),
-            digests: digests(&[], prepared.texts.digest(), &prepared.plan),
+            digests: digests(&[], prepared.texts.digest(), &prepared.plan, &prepared.approved),
             keys: sealed_keys,
             last_person: 0,
             planned: 0,
@@ -177,7 +181,7 @@ impl App {
             return Err(Problem::new("wrong-state", "", message).into());
         }
         let words_changed = campaign.digests.texts != prepared.texts.digest()
-            || campaign.digests.ladder != ladder_digest(&prepared.plan);
+            || campaign.digests.ladder != ladder_digest(&prepared.plan, &prepared.approved);
         let wanted = source_digests(&prepared.incident).await?;
         let known = self.store.source_digests(campaign.no).await?;
         let complete = self.store.sources(campaign.no).await?.iter().all(|s| s.complete);
@@ -272,7 +276,9 @@ impl App {
         let overlay = self.config.paths.templates.as_deref();
         let Ok(templates) = TemplateFiles::load(&incident.value.campaign.templates, overlay) else { return false };
         let texts = Texts::compile(&templates, &incident.value, &self.sender());
-        texts.map_or(true, |texts| texts.digest() != campaign.digests.texts)
+        let approved = self.approved_routes().unwrap_or_default();
+        approved_words_changed(&incident.value.campaign, &approved, &campaign.digests)
+            || texts.map_or(true, |texts| texts.digest() != campaign.digests.texts)
     }
 
     fn sender(&self) -> Sender {
@@ -292,7 +298,7 @@ impl App {
         by: &str,
         now: Micros,
     ) -> Result<u64, AppError> {
-        campaign.digests = digests(digests_in, prepared.texts.digest(), &prepared.plan);
+        campaign.digests = digests(digests_in, prepared.texts.digest(), &prepared.plan, &prepared.approved);
         campaign.title = prepared.incident.title.clone();
         campaign.incident_file = prepared.incident_file.clone();
         campaign.templates = json_of(&prepared.templates);

@@ -4,8 +4,8 @@
 //! nothing; however many come at once, no more than a fixed number of bytes waits in memory, and the others are told to
 //! come again. What a report means for its notice is worked out afterwards, see [`super::receipts`].
 
-use super::answers::Answers;
 use super::doctor::chain;
+use super::documents::{Documents, Wanted};
 use super::{App, AppError};
 use crate::config::Config;
 use crate::model::receipt::Receipt;
@@ -105,13 +105,13 @@ pub struct Hooks(OnceLock<Open>);
 
 struct Open {
     master: Arc<MasterKey>,
-    answers: Answers,
     public_url: String,
     hooks: BTreeMap<String, Hook>,
     /// Calls at addresses that are none.
     nowhere: Counts,
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
+    documents: Documents,
 }
 
 impl fmt::Debug for Open {
@@ -202,12 +202,12 @@ impl Hooks {
             tokio::spawn(keep_all(store.clone(), waiting, came.clone()));
             Open {
                 master: master.clone(),
-                answers: Answers::new(store.clone(), master.clone()),
                 public_url: public_url.trim_end_matches('/').to_owned(),
                 hooks: readers.into_iter().map(hook).collect(),
                 nowhere: Counts::default(),
                 queue,
                 room: Arc::new(Semaphore::new(ROOM)),
+                documents: Documents::new(store.clone(), master.clone()),
             }
         });
     }
@@ -261,17 +261,18 @@ impl Known<'_> {
                 return Answer::Refused(refused.status);
             }
         };
-        let about = received.receipts.first().and_then(|receipt| receipt.token.clone());
+        let token = received.receipts.first().and_then(|receipt| receipt.token.clone());
         match self.keep(call, received.receipts, received.replay_key, room).await {
             Ok(()) => {
                 self.note(Came::Kept);
                 if let Some(action) = received.action {
                     self.perform(action);
                 }
-                match (received.answer, about) {
-                    (Some(name), token) => self.document(&name, token.as_deref(), now).await,
-                    (None, _) => Answer::Kept(received.reply),
-                }
+                let document = match received.answer.zip(token) {
+                    Some((name, token)) => self.document(&name, &token, &url, now).await,
+                    None => None,
+                };
+                Answer::Kept(document.unwrap_or(received.reply))
             }
             Err(came) => {
                 self.note(came);
@@ -280,17 +281,17 @@ impl Known<'_> {
         }
     }
 
-    /// A document instead of the usual reply: the provider asks what to say.
-    async fn document(&self, name: &str, token: Option<&str>, now: Micros) -> Answer {
-        let hook = hook_url(Some(&self.open.public_url), &self.open.master, self.route).unwrap_or_default();
-        let token = token.unwrap_or_default();
-        match self.open.answers.document(&self.hook.reader, hook, name, token, now).await {
-            Ok(document) => Answer::Kept(document),
+    /// What the provider asked for beside reporting.
+    async fn document(&self, name: &str, token: &str, url: &str, now: Micros) -> Option<Reply> {
+        let hook = url.split('?').next().unwrap_or_default();
+        match self.open.documents.of(&self.hook.reader, Wanted { name, token, hook }, now).await {
+            Ok(Some(reply)) => return Some(reply),
+            Ok(None) => tracing::warn!(route = self.route, name, "a document was asked for about no notice of ours"),
             Err(error) => {
-                tracing::error!(route = self.route, name, error = %chain(&error), "a provider could not be answered");
-                Answer::Refused(404)
+                tracing::error!(route = self.route, name, error = %chain(&error), "a document could not be made");
             }
         }
+        None
     }
 
     /// What a report asks for is done beside its answer: the provider waits for that.

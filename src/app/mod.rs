@@ -1,13 +1,13 @@
 //! Composition: the steps put together into what a person asks for. The command line (and later the console) only
 //! read arguments and print; everything they do with campaigns is here.
 
-mod answers;
 pub mod approved;
 pub mod calls;
 pub mod carrier;
 pub mod create;
 pub mod digests;
 pub mod doctor;
+mod documents;
 mod fitness;
 pub mod health;
 pub mod hooks;

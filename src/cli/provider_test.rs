@@ -8,7 +8,7 @@ use super::provider::ProviderTestArgs;
 use super::{Context, Failure};
 use crate::app::routes::{ReadyRoute, ready_route};
 use crate::config::{Config, Route};
-use crate::content::{Envelope, Sender, TRIAL_LANGUAGE, trial};
+use crate::content::{Envelope, Sender, TRIAL_LANGUAGE, trial, trial_facts};
 use crate::model::channel::{Channel, ContactKind};
 use crate::model::contact::{parse_email, parse_phone};
 use crate::model::nearest::suggestion;
@@ -77,7 +77,7 @@ fn message(config: &Config, channel: Channel, to: Personal, now: Micros) -> Resu
         country: String::new(),
         language: TRIAL_LANGUAGE.to_owned(),
         hook: None,
-        facts: std::sync::Arc::default(),
+        facts: Arc::new(trial_facts(&sender)),
         rendered,
     })
 }

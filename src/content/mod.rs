@@ -30,7 +30,7 @@ mod tests;
 
 pub use files::{LoadError, TemplateFiles};
 pub use sms::sms_segments;
-pub use trial::{TRIAL_LANGUAGE, trial};
+pub use trial::{TRIAL_LANGUAGE, trial, trial_facts};
 
 use crate::model::channel::Channel;
 use crate::model::contact::Contact;

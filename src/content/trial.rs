@@ -11,6 +11,7 @@ use crate::model::channel::Channel;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsNotice, Spoken};
+use std::collections::BTreeMap;
 
 /// The language of the words.
 pub const TRIAL_LANGUAGE: &str = "en";
@@ -37,6 +38,15 @@ pub fn trial(channel: Channel, sender: &Sender, to: &Personal, envelope: &Envelo
             Rendered::Call(CallScript { sections, language: TRIAL_LANGUAGE.to_owned(), spoken })
         }
     })
+}
+
+/// What a test says of an incident, for providers that fill such values into approved words.
+pub fn trial_facts(sender: &Sender) -> BTreeMap<String, String> {
+    let incident = ["id", "title", "occurred", "discovered"].map(|name| format!("incident.{name}"));
+    let texts = ["what_happened", "likely_consequences", "measures_taken", "what_you_can_do", "contact"];
+    let texts = texts.map(|name| format!("text.{name}"));
+    let tests = incident.into_iter().chain(texts).map(|name| (name, "test".to_owned()));
+    tests.chain([("organisation".to_owned(), sender.organisation.clone())]).collect()
 }
 
 fn email(sender: &Sender, to: &Personal, envelope: &Envelope) -> Result<Rendered, Problem> {

@@ -3,6 +3,7 @@
 use super::call_sheet::CallSheet;
 use super::catalogue::Catalogue;
 use super::http::Http;
+use super::http::approved::Approved;
 use super::lookup::{LookUp, Query};
 use super::receipt::{Action, Call, Received, Refused};
 use super::sandbox::Sandbox;
@@ -90,19 +91,19 @@ impl Adapter {
         }
     }
 
-    /// Does what a received call asked for on the network.
-    pub async fn perform(&self, action: &Action) -> Result<(), Problem> {
-        match self {
-            Adapter::Http(http) => http.perform(action).await,
-            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Ok(()),
-        }
-    }
-
     /// A document that the provider fetches about a notice: its media type, and itself.
     pub fn answer(&self, name: &str, out: &Outgoing) -> Option<(&'static str, String)> {
         match self {
             Adapter::Http(http) => http.answer(name, out),
             Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// Does what a received call asked for on the network.
+    pub async fn perform(&self, action: &Action) -> Result<(), Problem> {
+        match self {
+            Adapter::Http(http) => http.perform(action).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Ok(()),
         }
     }
 
@@ -133,8 +134,8 @@ impl Adapter {
         }
     }
 
-    /// The code and the words of the approved template, where the provider sends no others.
-    pub fn approved(&self) -> Option<(&str, &str)> {
+    /// The approved words, where the provider sends no others.
+    pub fn approved(&self) -> Option<&Approved> {
         match self {
             Adapter::Http(http) => http.approved(),
             Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,

@@ -74,6 +74,8 @@ fn place(aliyun: &Aliyun, values: &str) -> Place {
     fs_err::write(place.path("config.toml"), CONFIG.replace(sandbox, &route)).unwrap();
     let secret = place.path("aliyun.secret");
     fs_err::write(&secret, "example-secret\n").unwrap();
+    // The approval is bound to these words too.
+    assert_eq!(place.json("campaign create incident.toml --by alice --json")["unchanged"], false);
     place
 }
 
@@ -139,4 +141,24 @@ fn words_that_the_provider_has_not_approved_and_values_without_a_place_are_found
     let said = String::from_utf8_lossy(&place.run("doctor").stdout).into_owned();
     assert!(said.contains("a place `tel`, and nothing is said to go there"), "{said}");
     assert!(said.contains("no place `telephone`"), "{said}");
+}
+
+#[test]
+fn other_words_than_those_of_the_approval_are_not_sent() {
+    let aliyun = Aliyun::start(WORDS);
+    let place = place(&aliyun, VALUES);
+    place.ok("campaign approve ID --by bob");
+    place.ok("campaign start ID");
+    let config = fs_err::read_to_string(place.path("config.toml")).unwrap();
+    fs_err::write(place.path("config.toml"), config.replace("021-55550100", "021-66660100")).unwrap();
+    assert_eq!(place.json("campaign status ID --json")["words_changed"], true);
+    let done = place.run("worker --once");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("is not the one that the campaign was approved with"), "{said}");
+    assert!(aliyun.sent().is_empty());
+    assert_eq!(place.sum(), "3=0+3+0+0+0");
+    // With the words of the approval it goes on.
+    fs_err::write(place.path("config.toml"), config).unwrap();
+    place.ok("worker --once");
+    assert_eq!(aliyun.sent().len(), 1);
 }

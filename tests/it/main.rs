@@ -16,6 +16,7 @@ mod kannel;
 mod moto;
 mod postgres;
 mod receipts;
+mod reported;
 mod rules;
 mod serve;
 mod smtp;

@@ -22,6 +22,8 @@ pub struct Approved {
     pub code: String,
     /// As approved, with the names of their places.
     pub text: String,
+    /// All that decides what people read, for a digest: the code, the words with their prefix, and what goes where.
+    pub identity: String,
     pieces: Vec<Piece>,
     /// Each place once, in the order of the words, or by number.
     values: Vec<(String, Leaf)>,
@@ -70,14 +72,9 @@ impl Approved {
         let prefix = template.prefix.render_with(|name| settings.value(name), str::to_owned);
         let prefix = if bare { String::new() } else { prefix };
         let pieces = pieces(template, &text, &places);
-        Ok(Approved {
-            code: setting(&template.code).to_owned(),
-            text,
-            pieces,
-            values,
-            limits: template.clone(),
-            prefix,
-        })
+        let code = setting(&template.code).to_owned();
+        let identity = format!("{code}\n{prefix}{text}\n{given:?}");
+        Ok(Approved { code, text, identity, pieces, values, limits: template.clone(), prefix })
     }
 
     /// Whether the provider has these words under the code, where its reply to the probe says which it has.
@@ -231,7 +228,7 @@ mod tests {
         assert_eq!(http.refusal(&out), None);
         let Some(Rendered::Sms(sms)) = http.worded(&out) else { panic!("an SMS") };
         assert_eq!(sms.text.reveal(), "【示例公司】Jane Example您好,请致电+1 555 555 0199。Jane Example");
-        assert_eq!((sms.segments, http.approved().expect("approved").0), (1, "SMS_1"));
+        assert_eq!((sms.segments, http.approved().expect("approved").code.as_str()), (1, "SMS_1"));
     }
 
     #[test]

@@ -174,10 +174,9 @@ impl Http {
         refused("too-long-to-speak", &text)
     }
 
-    /// The code of the approved template and its words with the names of their places still in them, where the provider
-    /// sends no others.
-    pub fn approved(&self) -> Option<(&str, &str)> {
-        self.approved.as_ref().map(|approved| (approved.code.as_str(), approved.text.as_str()))
+    /// The approved words, where the provider sends no others.
+    pub fn approved(&self) -> Option<&Approved> {
+        self.approved.as_ref()
     }
 
     /// What this person will really receive, where the provider sends approved words only.
