@@ -412,6 +412,7 @@ fn differences(sums: &Sums, counted: &Sums) -> Vec<String> {
         ("persons", of(&sums.persons), of(&counted.persons)),
         ("notices", of(&sums.notices), of(&counted.notices)),
         ("sent", of(&sums.sent), of(&counted.sent)),
+        ("receipts", of(&sums.receipts), of(&counted.receipts)),
         ("locales", of(&sums.by_locale), of(&counted.by_locale)),
         ("countries", of(&sums.by_country), of(&counted.by_country)),
         ("contacts", of(&sums.by_contact), of(&counted.by_contact)),

@@ -33,6 +33,8 @@ pub mod demo;
 mod demo_report;
 pub mod doctor;
 pub mod provider;
+mod provider_hook;
+mod provider_lint;
 mod provider_suspend;
 mod provider_test;
 pub mod serve;

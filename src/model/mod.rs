@@ -1,6 +1,8 @@
 //! The words of the house as types. No I/O, no clock, no SQL: values in, values out.
 
 pub mod apply_disposition;
+pub mod apply_receipt;
+pub mod book;
 pub mod campaign;
 pub mod channel;
 pub mod contact;

@@ -38,7 +38,8 @@ const COLUMNS: &str = "no, id, incident, kind, title, state, reason, created_at,
     templates, sender, list_digest, texts_digest, ladder_digest, keys, last_person, planned";
 
 /// The tables that hold a part of their own for every campaign.
-const PARTITIONED: [&str; 7] = ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "note"];
+const PARTITIONED: [&str; 9] =
+    ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "known_as", "receipt", "note"];
 
 const STATES: &str = "select no, state from campaign order by no";
 

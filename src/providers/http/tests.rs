@@ -157,6 +157,18 @@ async fn secrets_and_the_person_stay_out_of_sight() {
 }
 
 #[tokio::test]
+async fn a_number_as_its_own_country_writes_it_is_hidden_too() {
+    let mut out = sample(Channel::Sms, "hello");
+    for (number, told) in [("+8613900000000", "13900000000不合法"), ("+4915112345678", "0:x015112345678x")] {
+        out.to = crate::model::personal::Personal::new(number);
+        let (url, _) = serve(Server::Replies(reply("400 Bad", "", &format!("receiver {told}")))).await;
+        let outcome = kannel(&url).send(&out, &Gate::default()).await;
+        assert_eq!(outcome.class, Class::BadAddress);
+        assert!(!outcome.text.contains(&number[3..]) && outcome.text.contains("‹hidden›"), "{}", outcome.text);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_sent_through_a_shut_gate_or_past_the_limit() {
     let (url, connections) = serve(Server::Replies(reply("202 Accepted", "", "0: ok"))).await;
     let http = kannel(&url);
@@ -194,7 +206,7 @@ fn abilities_follow_the_definition_and_the_route() {
     for idempotent in [true, false] {
         let settings = Settings::new().with("base_url", "https://bridge.example.com").with("idempotent", idempotent);
         let http = Http::build("bridge", Channel::Sms, &settings, 1, Arc::clone(definition)).expect("valid");
-        assert_eq!(http.abilities(), Abilities { idempotent, reports_delivery: false });
+        assert_eq!(http.abilities(), Abilities { idempotent, ..Abilities::default() });
     }
 }
 
