@@ -9,6 +9,8 @@ create table report (
     received_at bigint not null,
     -- When to handle it (again); null once it is handled.
     due_at bigint,
+    -- How often it was looked at in vain.
+    tries bigint not null default 0,
     -- JSON: which of its events still wait for their notice, and what became of the others. Null: not looked at yet.
     progress text,
     handled_at bigint,

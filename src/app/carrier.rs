@@ -6,6 +6,7 @@ use super::digests::approved_words_changed;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
 use crate::dispatch::{Carrier, Job};
+use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
@@ -14,7 +15,7 @@ use crate::model::problem::Problem;
 use crate::providers::{Gate, Outgoing};
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
-use crate::vault::{CampaignKeys, MasterKey};
+use crate::vault::{CampaignKeys, MasterKey, SealedPerson};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -59,6 +60,40 @@ impl OpenCampaign {
         }
         let plan = Arc::new(incident.campaign);
         Ok(OpenCampaign { id: campaign.id.clone(), keys, texts, plan, domain })
+    }
+
+    /// A notice in its final form, but for what differs by attempt and route.
+    pub fn outgoing(
+        &self,
+        notice: NoticeId,
+        channel: Channel,
+        sealed: &SealedPerson,
+        token: String,
+        date: i64,
+    ) -> Result<Outgoing, Problem> {
+        let fault = |code, text: String| Problem::new(code, "", text);
+        let person = self
+            .keys
+            .open_person(notice.person(), sealed)
+            .map_err(|e| fault("vault", format!("the person's data does not open: {e}")))?;
+        let contact = contact_of(&person, notice)
+            .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice".to_owned()))?;
+        let rendered = self.texts.render(&person, contact, channel, &self.envelope(&token, date))?;
+        Ok(Outgoing {
+            channel,
+            idempotency_key: token.clone(),
+            notice: token,
+            campaign: self.id.clone(),
+            reference: person.reference.clone(),
+            name: person.name.clone(),
+            attempt: 1,
+            to: contact.address.clone(),
+            country: person.country.clone(),
+            language: self.texts.language_for(&person.locale).to_owned(),
+            hook: None,
+            facts: self.texts.facts(&person.locale),
+            rendered,
+        })
     }
 
     /// What is on the envelope of a notice: the same in every attempt, but for the date.
@@ -113,37 +148,19 @@ impl AdapterCarrier {
 
     /// The notice in its final form, or the outcome that says why there is none.
     fn outgoing(&self, job: &Job) -> Result<Outgoing, Outcome> {
-        let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
         let campaign = self
             .campaign(job.campaign)
             .ok_or_else(|| Outcome::new(Class::NotSent, "closed", "the campaign was closed before sending"))?;
-        let notice = job.due.notice;
-        let person = campaign
-            .keys
-            .open_person(notice.person(), &job.due.sealed)
-            .map_err(|e| fault("vault", &format!("the person's data does not open: {e}")))?;
-        let contact = contact_of(&person, notice)
-            .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
-        let token = self.app.master.token(job.campaign, notice);
-        let route = &self.routes[job.route].plan;
-        let rendered = campaign
-            .texts
-            .render(&person, contact, route.channel, &campaign.envelope(&token, job.started_at))
-            .map_err(|p| fault(p.code, &p.message))?;
+        let token = self.app.master.token(job.campaign, job.due.notice);
+        let channel = self.routes[job.route].plan.channel;
+        let out = campaign
+            .outgoing(job.due.notice, channel, &job.due.sealed, token, job.started_at)
+            .map_err(|p| Outcome::new(Class::ContentRefused, p.code, &p.message))?;
         Ok(Outgoing {
-            channel: route.channel,
-            idempotency_key: format!("{token}-{}", job.due.refusals),
-            notice: token,
-            campaign: campaign.id.clone(),
-            reference: person.reference.clone(),
-            name: person.name.clone(),
+            idempotency_key: format!("{}-{}", out.notice, job.due.refusals),
             attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
-            to: contact.address.clone(),
-            country: person.country.clone(),
-            language: campaign.texts.language_for(&person.locale).to_owned(),
             hook: self.hooks[job.route].clone(),
-            facts: campaign.texts.facts(&person.locale),
-            rendered,
+            ..out
         })
     }
 }

@@ -4,6 +4,7 @@
 //! nothing; however many come at once, no more than a fixed number of bytes waits in memory, and the others are told to
 //! come again. What a report means for its notice is worked out afterwards, see [`super::receipts`].
 
+use super::answers::Answers;
 use super::doctor::chain;
 use super::{App, AppError};
 use crate::config::Config;
@@ -104,6 +105,7 @@ pub struct Hooks(OnceLock<Open>);
 
 struct Open {
     master: Arc<MasterKey>,
+    answers: Answers,
     public_url: String,
     hooks: BTreeMap<String, Hook>,
     /// Calls at addresses that are none.
@@ -200,6 +202,7 @@ impl Hooks {
             tokio::spawn(keep_all(store.clone(), waiting, came.clone()));
             Open {
                 master: master.clone(),
+                answers: Answers::new(store.clone(), master.clone()),
                 public_url: public_url.trim_end_matches('/').to_owned(),
                 hooks: readers.into_iter().map(hook).collect(),
                 nowhere: Counts::default(),
@@ -258,17 +261,34 @@ impl Known<'_> {
                 return Answer::Refused(refused.status);
             }
         };
+        let about = received.receipts.first().and_then(|receipt| receipt.token.clone());
         match self.keep(call, received.receipts, received.replay_key, room).await {
             Ok(()) => {
                 self.note(Came::Kept);
                 if let Some(action) = received.action {
                     self.perform(action);
                 }
-                Answer::Kept(received.reply)
+                match (received.answer, about) {
+                    (Some(name), token) => self.document(&name, token.as_deref(), now).await,
+                    (None, _) => Answer::Kept(received.reply),
+                }
             }
             Err(came) => {
                 self.note(came);
                 Answer::Again(came)
+            }
+        }
+    }
+
+    /// A document instead of the usual reply: the provider asks what to say.
+    async fn document(&self, name: &str, token: Option<&str>, now: Micros) -> Answer {
+        let hook = hook_url(Some(&self.open.public_url), &self.open.master, self.route).unwrap_or_default();
+        let token = token.unwrap_or_default();
+        match self.open.answers.document(&self.hook.reader, hook, name, token, now).await {
+            Ok(document) => Answer::Kept(document),
+            Err(error) => {
+                tracing::error!(route = self.route, name, error = %chain(&error), "a provider could not be answered");
+                Answer::Refused(404)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Composition: the steps put together into what a person asks for. The command line (and later the console) only
 //! read arguments and print; everything they do with campaigns is here.
 
+mod answers;
 pub mod approved;
 pub mod calls;
 pub mod carrier;

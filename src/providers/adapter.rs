@@ -99,6 +99,14 @@ impl Adapter {
         }
     }
 
+    /// A document that the provider fetches about a notice: its media type, and itself.
+    pub fn answer(&self, name: &str, out: &Outgoing) -> Option<(&'static str, String)> {
+        match self {
+            Adapter::Http(http) => http.answer(name, out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
     /// Whether its provider can report to an address of ours at all. What it reports is taken also where the ladder does
     /// not wait for it.
     pub fn has_reports(&self) -> bool {
