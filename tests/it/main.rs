@@ -23,3 +23,4 @@ mod smtp;
 mod sources;
 mod support;
 mod verbs;
+mod voice;
