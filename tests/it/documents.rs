@@ -10,6 +10,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/architecture.md",
     "docs/desk.md",
     "docs/operation.md",
+    "docs/providers.md",
     "docs/templates.md",
     "providers/README.md",
     "templates/README.md",
