@@ -9,7 +9,6 @@ pub(super) struct Feedback {
     pub(super) kind: String,
     pub(super) recipients: Vec<String>,
     pub(super) envelope_id: Option<String>,
-    pub(super) when: String,
 }
 
 const MOST: usize = 10_000;
@@ -29,6 +28,5 @@ pub(super) fn read(text: &str) -> Feedback {
         kind: kind.trim().to_ascii_lowercase(),
         recipients,
         envelope_id: fields.first("original-envelope-id").map(address::xtext),
-        when: fields.first("arrival-date").or_else(|| fields.first("received-date")).unwrap_or_default().to_owned(),
     }
 }

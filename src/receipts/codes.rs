@@ -48,20 +48,22 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// The enhanced code in a text: the first that says more than its class, else the first of all.
+/// The enhanced code in a text: the first behind a reply code, else the first; one that says more than its class
+/// goes before one that does not.
 pub(super) fn status_in(text: &str) -> Option<Status> {
-    let mut vague = None;
+    let mut best: Option<(bool, bool, Status)> = None;
+    let mut behind = false;
     for word in words(text) {
-        let Some(status) = Status::parse(word) else { continue };
-        if status.class == 2 {
-            continue;
+        let reply = word.len() == 3 && word.starts_with(['4', '5']);
+        if let Some(status) = Status::parse(word).filter(|status| status.class != 2) {
+            let found = (!status.is_vague(), behind, status);
+            if best.is_none_or(|(telling, placed, _)| (found.0, found.1) > (telling, placed)) {
+                best = Some(found);
+            }
         }
-        if !status.is_vague() {
-            return Some(status);
-        }
-        vague = vague.or(Some(status));
+        behind = reply;
     }
-    vague
+    best.map(|(_, _, status)| status)
 }
 
 /// Words of digits and dots that stand alone: `5.1.1` in `(#5.1.1)` and `550-5.1.1`, nothing in `192.0.2.1` or
@@ -69,7 +71,7 @@ pub(super) fn status_in(text: &str) -> Option<Status> {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || "()[]<>#;:,'\"-=*|".contains(c))
         .map(|word| word.trim_end_matches('.'))
-        .filter(|word| word.len() >= 5 && word.starts_with(|c: char| c.is_ascii_digit()))
+        .filter(|word| word.len() >= 3 && word.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The SMTP reply code in a text: a number from 400 to 599 in front of words, as servers write it.
@@ -80,10 +82,12 @@ pub(super) fn reply_in(text: &str) -> Option<u16> {
         let len = digits.bytes().take_while(u8::is_ascii_digit).count();
         let ends = matches!(digits.as_bytes().get(len), None | Some(b'-' | b':'));
         let counted = before.is_some_and(|b| {
-            ["within", "after", "port", "line", "id", "size", "limit", "than"].contains(&b.to_ascii_lowercase().as_str())
+            ["within", "after", "port", "line", "id", "size", "limit", "than"]
+                .contains(&b.to_ascii_lowercase().as_str())
         });
         if len == 3 && ends && !counted {
-            let code = digits[..3].parse::<u16>().ok().filter(|code| (400..600).contains(code) && (code / 10) % 10 <= 7);
+            let code =
+                digits[..3].parse::<u16>().ok().filter(|code| (400..600).contains(code) && (code / 10) % 10 <= 7);
             if code.is_some() {
                 return code;
             }
@@ -95,9 +99,10 @@ pub(super) fn reply_in(text: &str) -> Option<u16> {
 
 /// The command that was refused, by what servers write of it. `text` is in lower case.
 pub(super) fn phase_in(text: &str) -> Option<Phase> {
-    let named = PHASES.iter().filter_map(|(words, phase)| text.find(words).map(|at| (at, *phase))).min_by_key(|(at, _)| *at);
-    let spoken = transcript_phase(text);
-    spoken.or(named.map(|(_, phase)| phase))
+    let on_one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = PHASES.iter().filter_map(|(words, phase)| on_one_line.find(words).map(|at| (at, *phase)));
+    let named = named.min_by_key(|(at, _)| *at).map(|(_, phase)| phase);
+    transcript_phase(text).or(named)
 }
 
 const PHASES: &[(&str, Phase)] = &[
@@ -143,8 +148,7 @@ const PHASES: &[(&str, Phase)] = &[
     ("[mail_from]", Phase::Mail),
     ("[data]", Phase::Data),
     ("[eom]", Phase::Data),
-    ("rcpt to:<", Phase::Rcpt),
-    ("rcpt to: <", Phase::Rcpt),
+    ("rcpt to:", Phase::Rcpt),
     ("from rcpt to", Phase::Rcpt),
 ];
 

@@ -92,10 +92,7 @@ pub(super) fn mentions(report: &str, own: &[&str]) -> Vec<Mention> {
         }
     }
     seen.retain(|(_, _, address)| !address::is_machine_sender(address));
-    let strangers = |seen: &[(usize, Rank, String)]| seen.iter().any(|(_, _, a)| !own.iter().any(|o| address::same(o, a)));
-    if strangers(&seen) {
-        seen.retain(|(_, _, address)| !own.iter().any(|own| address::same(own, address)));
-    }
+    seen.retain(|(_, _, address)| !own.iter().any(|own| address::same(own, address)));
     let Some(best) = seen.iter().map(|(_, rank, _)| *rank).max() else { return Vec::new() };
     seen.retain(|(_, rank, _)| *rank == best);
     gather(&lines, &seen)
@@ -165,28 +162,41 @@ const LABELS: &[&str] = &[
 
 fn of_line(line: &str) -> Vec<(Rank, String)> {
     let lower = line.to_ascii_lowercase();
-    if ["mail from", "from:", "message-id:", "sender:", "reply-to:", "help?", "<mailto:"].iter().any(|w| lower.contains(w))
+    if ["mail from", "from:", "message-id:", "sender:", "reply-to:", "help?", "<mailto:"]
+        .iter()
+        .any(|w| lower.contains(w))
         || lower.contains("please send mail to")
         || lower.contains("assistance")
     {
         let rcpt = lower.find("rcpt").map(|at| &line[at..]);
-        return rcpt.and_then(|rest| address::find_all(rest).into_iter().last()).map(|f| (Rank::Front, f.address)).into_iter().collect();
+        return rcpt
+            .and_then(|rest| address::find_all(rest).into_iter().last())
+            .map(|f| (Rank::Front, f.address))
+            .into_iter()
+            .collect();
     }
     let found = address::find_all(line);
     let Some(first) = found.first() else { return Vec::new() };
     let before = before(line, first);
     if is_front(before) {
         // `kijitora@a <neko@b>`: what stands in brackets is where it goes.
-        let bracketed = found.iter().skip(1).find(|f| {
-            line[..f.from].ends_with('<') && line[first.to..f.from].trim_matches([' ', '<', '"']).is_empty()
-        });
+        let bracketed = found
+            .iter()
+            .skip(1)
+            .find(|f| line[..f.from].ends_with('<') && line[first.to..f.from].trim_matches([' ', '<', '"']).is_empty());
         return vec![(Rank::Front, bracketed.unwrap_or(first).address.clone())];
     }
     let label = before.to_ascii_lowercase();
     let label = label.trim_end().trim_end_matches(['<', '"', '\'', '(']).trim_end();
     let strong = LABELS.iter().take(24).any(|known| label.ends_with(known.trim_end_matches('<').trim_end()));
     let named = LABELS.iter().any(|known| label.contains(known));
-    let rank = if strong { Rank::Front } else if named { Rank::Named } else { Rank::Anywhere };
+    let rank = if strong {
+        Rank::Front
+    } else if named {
+        Rank::Named
+    } else {
+        Rank::Anywhere
+    };
     found.into_iter().map(|f| (rank, f.address)).collect()
 }
 
@@ -199,6 +209,9 @@ fn is_front(before: &str) -> bool {
     before.split_whitespace().all(|word| {
         word.chars().all(|c| !c.is_alphanumeric())
             || (word.trim_matches(|c: char| !c.is_alphanumeric()).len() <= 5
-                && word.trim_matches(|c: char| !c.is_alphanumeric()).chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-'))
+                && word
+                    .trim_matches(|c: char| !c.is_alphanumeric())
+                    .chars()
+                    .all(|c| c.is_ascii_digit() || c == '.' || c == '-'))
     })
 }

@@ -10,6 +10,7 @@ use crate::model::receipt::Event;
 use crate::model::redact::redact;
 
 /// What the report says to everybody it is about: asked where the lines about one recipient say nothing.
+#[derive(Default)]
 pub(super) struct Evidence {
     words: String,
     phase: Option<Phase>,
@@ -143,11 +144,15 @@ fn reason<'r>(diagnostic: &str, lines: &str, known: Known, evidence: &Evidence) 
     let by_words = |text: &str| {
         if text.trim().is_empty() { None } else { RULES.by_words(&rules::plain(text), known) }
     };
+    let weakly = |text: &str| RULES.by_weak_words(&rules::plain(text), known);
     by_words(diagnostic)
         .or_else(|| known.status.filter(|status| is_exact(*status)).and_then(|status| RULES.by_status(status)))
+        .or_else(|| lines.lines().next().and_then(by_words))
         .or_else(|| by_words(lines))
         .or_else(|| RULES.by_words(&evidence.words, known))
         .or_else(|| known.status.and_then(|status| RULES.by_status(status)))
+        .or_else(|| weakly(diagnostic))
+        .or_else(|| weakly(lines))
         .or_else(|| known.reply.and_then(|code| RULES.by_reply(code)))
         .unwrap_or("undefined")
 }

@@ -178,7 +178,11 @@ fn leaf(declared: &Declared, body: &[u8], parts: &mut Parts) {
         "message/disposition-notification" | "message/global-disposition-notification" => {
             append(&mut parts.disposition, &text(declared, body, LONGEST_HUMAN), LONGEST_HUMAN);
         }
-        "message/rfc822" | "message/global" | "text/rfc822-headers" | "message/global-headers" | "text/rfc822-header" => {
+        "message/rfc822"
+        | "message/global"
+        | "text/rfc822-headers"
+        | "message/global-headers"
+        | "text/rfc822-header" => {
             if parts.original.is_empty() {
                 let decoded = decoded(declared, body, LONGEST_HEADER);
                 parts.original = lossy(split_head(decoded.trim_ascii_start()).0).into_owned();

@@ -13,6 +13,7 @@ mod codes;
 mod dsn;
 mod fields;
 mod free_form;
+mod json_notice;
 mod judge;
 mod manner;
 mod mime;
@@ -79,10 +80,8 @@ pub fn read(raw: &[u8]) -> Report {
     }
     let recipients = findings(&parts, &report, notification.as_ref());
     let kind = overall(&recipients);
-    let originals: Vec<String> = notification
-        .iter()
-        .flat_map(|n| n.recipients.iter().take(100).filter_map(|r| r.original.clone()))
-        .collect();
+    let originals: Vec<String> =
+        notification.iter().flat_map(|n| n.recipients.iter().take(100).filter_map(|r| r.original.clone())).collect();
     let feedback = (!parts.feedback.is_empty()).then(|| arf::read(&parts.feedback));
     let envelope_id = notification.as_ref().and_then(|n| n.envelope_id.clone());
     let envelope_id = envelope_id.or_else(|| feedback.and_then(|f| f.envelope_id));
@@ -120,8 +119,11 @@ fn findings(parts: &Parts, report: &str, dsn: Option<&dsn::Notification>) -> Vec
         return notification::read_receipt(parts);
     }
     let machine = dsn.is_some_and(|dsn| !dsn.recipients.is_empty()) || parts.report_type == "delivery-status";
+    if let Some(found) = json_notice::findings(&parts.human) {
+        return found;
+    }
     let evidence = Evidence::of(report, parts);
-    match manner::manner(&parts.top, machine) {
+    match manner::manner(&parts.top, machine, report) {
         Manner::Server if dsn.is_some_and(|dsn| !dsn.recipients.is_empty()) => {
             dsn.map(|dsn| notification::deliveries(dsn, parts, report, &evidence)).unwrap_or_default()
         }

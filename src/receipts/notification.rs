@@ -17,9 +17,8 @@ pub(super) fn deliveries(dsn: &Notification, parts: &Parts, report: &str, eviden
     let mentions = mentions(report, parts);
     let by_address: HashMap<String, &str> =
         mentions.iter().map(|m| (m.address.to_lowercase(), m.text.as_str())).collect();
-    let lines_of = |address: Option<&String>| {
-        address.and_then(|a| by_address.get(&a.to_lowercase())).copied().unwrap_or_default()
-    };
+    let lines_of =
+        |address: Option<&String>| address.and_then(|a| by_address.get(&a.to_lowercase())).copied().unwrap_or_default();
     let mut failed = failed_recipients(&parts.top).into_iter();
     let alone = dsn.recipients.len() == 1;
     dsn.recipients
@@ -61,8 +60,9 @@ fn failed_recipients(top: &Fields) -> Vec<String> {
     found
 }
 
-/// Whom the text is about: neither whom it was sent to nor who sent the message, if there is anybody else.
+/// Whom the text is about: neither whom it was sent to nor who sent the message.
 fn mentions(report: &str, parts: &Parts) -> Vec<Mention> {
+    let failed = failed_recipients(&parts.top);
     let original = Fields::parse(&parts.original);
     let mut own: Vec<String> = Vec::new();
     for value in ["to", "delivered-to", "x-original-to", "from"].into_iter().flat_map(|name| parts.top.all(name)) {
@@ -71,7 +71,6 @@ fn mentions(report: &str, parts: &Parts) -> Vec<Mention> {
     for value in ["from", "return-path", "sender", "reply-to"].into_iter().flat_map(|name| original.all(name)) {
         own.extend(address::find_all(value).into_iter().take(20).map(|found| found.address));
     }
-    let failed = failed_recipients(&parts.top);
     own.retain(|address| !failed.iter().any(|failed| address::same(failed, address)));
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     free_form::mentions(report, &own)
@@ -91,6 +90,10 @@ pub(super) fn in_words(parts: &Parts, report: &str, evidence: &Evidence) -> Vec<
         mentions = named.into_iter().map(|address| Mention { address, text: String::new() }).collect();
     }
     if mentions.is_empty() {
+        // Nobody else is named: somebody wrote to himself.
+        mentions = free_form::mentions(report, &[]);
+    }
+    if mentions.is_empty() {
         return vec![judge::verdict(Said::default(), evidence)];
     }
     mentions
@@ -105,7 +108,8 @@ pub(super) fn in_words(parts: &Parts, report: &str, evidence: &Evidence) -> Vec<
 /// To whom the enclosed message was written.
 fn addressees(original: &str) -> Vec<String> {
     let fields = Fields::parse(original);
-    let first = |name: &str| fields.all(name).flat_map(address::find_all).take(50).map(|f| f.address).collect::<Vec<_>>();
+    let first =
+        |name: &str| fields.all(name).flat_map(address::find_all).take(50).map(|f| f.address).collect::<Vec<_>>();
     let to = first("to");
     if to.is_empty() { first("x-envelope-to") } else { to }
 }

@@ -67,6 +67,7 @@ struct ReasonEntry {
 #[serde(deny_unknown_fields)]
 struct RulesFile {
     rule: Vec<Rule>,
+    weak: Vec<Rule>,
     status: BTreeMap<String, String>,
     reply: BTreeMap<String, String>,
 }
@@ -93,9 +94,11 @@ struct Rule {
 }
 
 /// Both tables.
+#[derive(Default)]
 pub(super) struct Rules {
     reasons: Vec<Reason>,
     rules: Vec<Rule>,
+    weak: Vec<Rule>,
     status: BTreeMap<String, String>,
     reply: BTreeMap<String, String>,
 }
@@ -104,7 +107,7 @@ pub(super) struct Rules {
 pub(super) static RULES: LazyLock<Rules> = LazyLock::new(|| {
     Rules::parse(include_str!("reasons.toml"), include_str!("rules.toml")).unwrap_or_else(|problem| {
         tracing::error!(problem, "the rules for reports cannot be read");
-        Rules { reasons: Vec::new(), rules: Vec::new(), status: BTreeMap::new(), reply: BTreeMap::new() }
+        Rules::default()
     })
 });
 
@@ -122,15 +125,15 @@ impl Rules {
         let file: RulesFile = toml::from_str(rules).map_err(|error| error.message().to_owned())?;
         let reasons = reasons.reason.into_iter().map(reason).collect::<Result<Vec<_>, _>>()?;
         let known = |name: &String| reasons.iter().any(|reason| reason.name == *name);
-        let named = file.rule.iter().map(|rule| &rule.reason);
+        let named = file.rule.iter().chain(&file.weak).map(|rule| &rule.reason);
         if let Some(stranger) = named.chain(file.status.values()).chain(file.reply.values()).find(|n| !known(n)) {
             return Err(format!("`{stranger}` is no reason"));
         }
-        let idle = file.rule.iter().find(|rule| rule.says.is_empty() == rule.begins.is_empty());
+        let idle = file.rule.iter().chain(&file.weak).find(|rule| rule.says.is_empty() == rule.begins.is_empty());
         if let Some(rule) = idle {
             return Err(format!("a rule for `{}` takes either `says` or `begins`", rule.reason));
         }
-        Ok(Rules { reasons, rules: file.rule, status: file.status, reply: file.reply })
+        Ok(Rules { reasons, rules: file.rule, weak: file.weak, status: file.status, reply: file.reply })
     }
 
     /// The reason of that name.
@@ -140,7 +143,16 @@ impl Rules {
 
     /// What the words say, if they say anything. `text` is through [`plain`].
     pub(super) fn by_words(&self, text: &str, known: Known) -> Option<&str> {
-        let rule = self.rules.iter().find(|rule| rule.fits(text, known.phase))?;
+        self.among(&self.rules, text, known)
+    }
+
+    /// What words say that are said of many things: asked last.
+    pub(super) fn by_weak_words(&self, text: &str, known: Known) -> Option<&str> {
+        self.among(&self.weak, text, known)
+    }
+
+    fn among<'r>(&self, rules: &'r [Rule], text: &str, known: Known) -> Option<&'r str> {
+        let rule = rules.iter().find(|rule| rule.fits(text, known.phase))?;
         if rule.of_user && !speaks_of_user(known) {
             return Some("filtered");
         }
@@ -164,7 +176,8 @@ impl Rules {
 
 /// Whether the server refused the address and not the message: by its code, or by when.
 fn speaks_of_user(known: Known) -> bool {
-    let by_code = known.status.is_some_and(|status| status.subject == 1);
+    // 5.5.0 is what old servers of one kind give with 550 at RCPT.
+    let by_code = known.status.is_some_and(|status| status.subject == 1 || (status.subject, status.detail) == (5, 0));
     by_code || known.phase == Some(Phase::Rcpt)
 }
 
@@ -227,8 +240,9 @@ mod tests {
 
     #[test]
     fn the_tables_can_be_read() {
-        let rules = Rules::parse(include_str!("reasons.toml"), include_str!("rules.toml")).expect("both tables are sound");
-        for rule in &rules.rules {
+        let rules =
+            Rules::parse(include_str!("reasons.toml"), include_str!("rules.toml")).expect("both tables are sound");
+        for rule in rules.rules.iter().chain(&rules.weak) {
             for phrase in rule.says.iter().chain(&rule.also).chain(&rule.unless).chain(&rule.begins) {
                 assert_eq!(*phrase, phrase.to_lowercase(), "{}: rules are compared in lower case", rule.reason);
             }

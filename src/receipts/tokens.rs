@@ -12,9 +12,25 @@ const MOST: usize = 64;
 
 /// Tokens by how much they can be trusted: where the report was sent to, what the server repeats of the envelope, the
 /// message that is enclosed, the text.
-pub(super) fn candidates(top: &Fields, envelope_id: Option<&str>, originals: &[String], enclosed: &str, text: &str) -> Vec<String> {
+pub(super) fn candidates(
+    top: &Fields,
+    envelope_id: Option<&str>,
+    originals: &[String],
+    enclosed: &str,
+    text: &str,
+) -> Vec<String> {
     let mut found = Vec::new();
-    for name in ["delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "x-delivered-to", "original-recipient", "to", "cc", "return-path"] {
+    for name in [
+        "delivered-to",
+        "x-original-to",
+        "envelope-to",
+        "x-envelope-to",
+        "x-delivered-to",
+        "original-recipient",
+        "to",
+        "cc",
+        "return-path",
+    ] {
         for value in top.all(name) {
             collect(value, &mut found);
         }
