@@ -21,7 +21,7 @@ TOML
 
 # on_postgres DIR DATABASE [TEMPLATE]: DIR's installation uses a fresh database, a copy of TEMPLATE if that is given.
 on_postgres() {
-  ask postgres -c "drop database if exists $2" -c "create database $2 template ${3:-template0}"
+  ask postgres -c "set client_min_messages = warning" -c "drop database if exists $2" -c "create database $2 template ${3:-template0}"
   sed -i "s#^url = .*#url = \"$postgres_at/$2\"#" "$1/config.toml"
   ask "$2" -c checkpoint
 }

@@ -5,6 +5,10 @@
 //! person. Look-ups go through keyed hashes, so that the database alone cannot be asked "is this address in it?".
 //! Every seal is bound to its place (campaign and person number), so that rows cannot be swapped.
 
+mod report;
+
+pub use report::{RawReport, SealedReport};
+
 use crate::model::channel::ContactKind;
 use crate::model::contact::{Contact, Role};
 use crate::model::notice::NoticeId;
@@ -120,6 +124,13 @@ impl MasterKey {
         let stream = keys.stream(&mac);
         let hidden = body.iter().zip(stream).map(|(b, s)| b ^ s);
         mac.iter().copied().chain(hidden).map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// What stands behind a route's name in the address that its provider reports to: 32 hex digits that nobody can guess
+    /// who does not have this key. Nothing of it is stored.
+    pub fn hook_token(&self, route: &str) -> String {
+        let key = self.derive("forewarn 2026 hook address");
+        blake3::keyed_hash(&key, route.as_bytes()).to_hex()[..32].to_owned()
     }
 
     /// The campaign and notice behind a token, or `None` when this key did not make it.

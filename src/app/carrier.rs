@@ -1,9 +1,13 @@
 //! Carrying one claimed notice: open the person, render, hand to the adapter.
 
 use super::App;
+use super::approved::ApprovedRoute;
+use super::digests::approved_words_changed;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
 use crate::dispatch::{Carrier, Job};
+use crate::model::channel::Channel;
+use crate::model::contact::Contact;
 use crate::model::incident::CampaignPlan;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
@@ -59,6 +63,33 @@ impl OpenCampaign {
         Ok(OpenCampaign { id: campaign.id.clone(), keys, texts, plan, domain })
     }
 
+    /// A person's notice in its final form, as a first attempt by a route that takes no reports.
+    pub fn outgoing(
+        &self,
+        person: &Person,
+        contact: &Contact,
+        channel: Channel,
+        token: &str,
+        date: i64,
+    ) -> Result<Outgoing, Problem> {
+        let rendered = self.texts.render(person, contact, channel, &self.envelope(token, date))?;
+        Ok(Outgoing {
+            channel,
+            notice: token.to_owned(),
+            campaign: self.id.clone(),
+            reference: person.reference.clone(),
+            name: person.name.clone(),
+            attempt: 1,
+            idempotency_key: format!("{token}-0"),
+            to: contact.address.clone(),
+            country: person.country.clone(),
+            language: self.texts.language_for(&person.locale).to_owned(),
+            hook: None,
+            facts: self.texts.facts(&person.locale),
+            rendered,
+        })
+    }
+
     /// What is on the envelope of a notice: the same in every attempt, but for the date.
     pub fn envelope(&self, token: &str, date: i64) -> Envelope {
         Envelope {
@@ -83,12 +114,19 @@ fn sender_of(text: &str) -> Option<Sender> {
 pub struct AdapterCarrier {
     app: App,
     routes: Vec<ReadyRoute>,
+    /// Those that send approved words only.
+    approved: Vec<ApprovedRoute>,
+    /// The address that each route's reports come to.
+    hooks: Vec<Option<String>>,
     campaigns: RwLock<HashMap<i64, Arc<OpenCampaign>>>,
 }
 
 impl AdapterCarrier {
     pub fn new(app: App, routes: Vec<ReadyRoute>) -> AdapterCarrier {
-        AdapterCarrier { app, routes, campaigns: RwLock::default() }
+        let hooks = routes.iter().map(|route| app.hook_url(&route.plan.name)).collect();
+        // Routes that are ready for sending are ready for this.
+        let approved = app.approved_routes().unwrap_or_default();
+        AdapterCarrier { app, routes, approved, hooks, campaigns: RwLock::default() }
     }
 
     /// Says goodbye to all providers.
@@ -117,27 +155,19 @@ impl AdapterCarrier {
             .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
         let token = self.app.master.token(job.campaign, notice);
         let route = &self.routes[job.route].plan;
-        let rendered = campaign
-            .texts
-            .render(&person, contact, route.channel, &campaign.envelope(&token, job.started_at))
+        let out = campaign
+            .outgoing(&person, contact, route.channel, &token, job.started_at)
             .map_err(|p| fault(p.code, &p.message))?;
         Ok(Outgoing {
-            channel: route.channel,
             idempotency_key: format!("{token}-{}", job.due.refusals),
-            notice: token,
-            campaign: campaign.id.clone(),
-            reference: person.reference.clone(),
-            name: person.name.clone(),
             attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
-            to: contact.address.clone(),
-            country: person.country.clone(),
-            language: campaign.texts.language_for(&person.locale).to_owned(),
-            rendered,
+            hook: self.hooks[job.route].clone(),
+            ..out
         })
     }
 }
 
-fn contact_of(person: &Person, notice: NoticeId) -> Option<&crate::model::contact::Contact> {
+fn contact_of(person: &Person, notice: NoticeId) -> Option<&Contact> {
     person.contacts.get(usize::from(notice.contact()))
 }
 
@@ -147,6 +177,14 @@ impl Carrier for AdapterCarrier {
             if problems.is_empty() { Problem::new("stored-content", "", "unreadable") } else { problems.remove(0) }
         })?;
         let plan = open.plan.clone();
+        if approved_words_changed(&plan, &self.approved, &campaign.digests) {
+            let message = format!(
+                "campaign {}: the approved template of a route in the configuration is not the one that the campaign \
+                 was approved with; undo the change, or run `forewarn campaign create` again and approve anew",
+                campaign.id
+            );
+            return Err(Problem::new("texts-changed", "", message));
+        }
         if let Ok(mut campaigns) = self.campaigns.write() {
             campaigns.insert(campaign.no, Arc::new(open));
         }
@@ -160,10 +198,14 @@ impl Carrier for AdapterCarrier {
     }
 
     async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
-        let out = match self.outgoing(&job) {
+        let mut out = match self.outgoing(&job) {
             Ok(out) => out,
             Err(outcome) => return outcome,
         };
+        // Some providers send no words but those they have approved.
+        if let Some(words) = self.routes[job.route].adapter.worded(&out) {
+            out.rendered = words;
+        }
         let mut gate = Gate::default().holding(place).unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);

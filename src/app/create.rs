@@ -2,7 +2,8 @@
 //!
 //! `create` is idempotent: the campaign of an incident and kind exists once, and a list that is in already adds nobody.
 
-use super::digests::{digests, ladder_digest, list_digest};
+use super::approved::ApprovedRoute;
+use super::digests::{approved_words_changed, digests, ladder_digest, list_digest};
 use super::import::{Files, Into, Outputs, import};
 use super::{App, AppError, sources};
 use crate::config::{Database, DatabaseAddress};
@@ -41,6 +42,10 @@ struct Prepared {
     sender: Sender,
     texts: Arc<Texts>,
     plan: Arc<CampaignPlan>,
+    /// Routes that send approved words only.
+    approved: Vec<ApprovedRoute>,
+    /// Worth knowing, no obstacle.
+    warnings: Vec<Problem>,
 }
 
 impl App {
@@ -70,7 +75,7 @@ impl App {
             Some(campaign) => match self.open_for_change(&campaign, &prepared).await? {
                 Some((keys, alone)) => (campaign, keys, alone),
                 None => {
-                    let warnings = prepared.texts.warnings();
+                    let warnings = prepared.warnings;
                     return Ok(Created { campaign, unchanged: true, problems: Vec::new(), warnings, voided: 0 });
                 }
             },
@@ -118,7 +123,13 @@ impl App {
         if !unserved.is_empty() {
             return Err(unserved.into());
         }
-        Ok(Prepared { incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
+        let (unfit, mut warnings) = self.unfit(&texts, &plan)?;
+        if !unfit.is_empty() {
+            return Err(unfit.into());
+        }
+        warnings.extend(texts.warnings());
+        let approved = self.approved_routes()?;
+        Ok(Prepared { warnings, approved, incident, incident_file, templates, sender, texts: Arc::new(texts), plan })
     }
 
     async fn create_new(
@@ -144,7 +155,7 @@ impl App {
             incident_file: prepared.incident_file.clone(),
             templates: json_of(&prepared.templates),
             sender: json_of_sender(&prepared.sender),
-            digests: digests(&[], prepared.texts.digest(), &prepared.plan),
+            digests: digests(&[], prepared.texts.digest(), &prepared.plan, &prepared.approved),
             keys: sealed_keys,
             last_person: 0,
             planned: 0,
@@ -170,7 +181,7 @@ impl App {
             return Err(Problem::new("wrong-state", "", message).into());
         }
         let words_changed = campaign.digests.texts != prepared.texts.digest()
-            || campaign.digests.ladder != ladder_digest(&prepared.plan);
+            || campaign.digests.ladder != ladder_digest(&prepared.plan, &prepared.approved);
         let wanted = source_digests(&prepared.incident).await?;
         let known = self.store.source_digests(campaign.no).await?;
         let complete = self.store.sources(campaign.no).await?.iter().all(|s| s.complete);
@@ -252,7 +263,7 @@ impl App {
             refused.extend(problems);
             return Err(refused.into());
         }
-        Ok(Created { campaign, unchanged: false, problems, warnings: prepared.texts.warnings(), voided })
+        Ok(Created { campaign, unchanged: false, problems, warnings: prepared.warnings, voided })
     }
 
     /// Whether the template files and the sender in the configuration, where they can be read, would make other words by
@@ -265,7 +276,9 @@ impl App {
         let overlay = self.config.paths.templates.as_deref();
         let Ok(templates) = TemplateFiles::load(&incident.value.campaign.templates, overlay) else { return false };
         let texts = Texts::compile(&templates, &incident.value, &self.sender());
-        texts.map_or(true, |texts| texts.digest() != campaign.digests.texts)
+        let approved = self.approved_routes().unwrap_or_default();
+        approved_words_changed(&incident.value.campaign, &approved, &campaign.digests)
+            || texts.map_or(true, |texts| texts.digest() != campaign.digests.texts)
     }
 
     fn sender(&self) -> Sender {
@@ -285,7 +298,7 @@ impl App {
         by: &str,
         now: Micros,
     ) -> Result<u64, AppError> {
-        campaign.digests = digests(digests_in, prepared.texts.digest(), &prepared.plan);
+        campaign.digests = digests(digests_in, prepared.texts.digest(), &prepared.plan, &prepared.approved);
         campaign.title = prepared.incident.title.clone();
         campaign.incident_file = prepared.incident_file.clone();
         campaign.templates = json_of(&prepared.templates);

@@ -90,6 +90,7 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     found.extend(the_routes(&config).await);
     found.extend(the_templates(&config, now));
     if let Some(store) = store {
+        found.extend(super::suspension::findings(&store, now).await);
         the_campaigns(&store, master.as_ref(), &mut found).await;
         store.close().await;
     }
@@ -411,6 +412,7 @@ fn differences(sums: &Sums, counted: &Sums) -> Vec<String> {
         ("persons", of(&sums.persons), of(&counted.persons)),
         ("notices", of(&sums.notices), of(&counted.notices)),
         ("sent", of(&sums.sent), of(&counted.sent)),
+        ("receipts", of(&sums.receipts), of(&counted.receipts)),
         ("locales", of(&sums.by_locale), of(&counted.by_locale)),
         ("countries", of(&sums.by_country), of(&counted.by_country)),
         ("contacts", of(&sums.by_contact), of(&counted.by_contact)),

@@ -5,12 +5,13 @@
 
 use super::App;
 use super::doctor::chain;
+use super::hooks::Hooks;
 use super::metrics::{Metrics, Shared};
 use crate::dispatch::Pulse;
 use crate::store::StoreError;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared as SharedFuture};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A database that has not answered by then is not there.
@@ -46,6 +47,7 @@ const DATABASE: &str =
 #[derive(Debug)]
 pub struct Health {
     pulse: Pulse,
+    hooks: Arc<Hooks>,
     app: OnceLock<App>,
     sign: OneAtATime<Result<(), NotReady>>,
     sums: OneAtATime<Option<Shared>>,
@@ -55,9 +57,10 @@ pub struct Health {
 
 impl Health {
     /// Of a worker that shows itself by `pulse`; it is starting.
-    pub fn new(pulse: Pulse) -> Health {
+    pub fn new(pulse: Pulse, hooks: Arc<Hooks>) -> Health {
         Health {
             pulse,
+            hooks,
             app: OnceLock::new(),
             sign: OneAtATime::default(),
             sums: OneAtATime::default(),
@@ -118,6 +121,7 @@ impl Health {
             lease_left: lease.map(|lease| lease.left(Instant::now())),
             in_flight: self.pulse.in_flight(),
             draining: self.pulse.is_draining(),
+            hooks: self.hooks.counts(),
             shared,
         }
         .text()
@@ -163,7 +167,6 @@ impl<T: Clone + Send + Sync + 'static> OneAtATime<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test(start_paused = true)]
@@ -192,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn before_the_database_is_open_it_is_starting_and_metrics_are_given_all_the_same() {
         let pulse = Pulse::default();
-        let health = Health::new(pulse.clone());
+        let health = Health::new(pulse.clone(), Arc::default());
         assert_eq!(health.ready().await, Err(STARTING));
         assert!(health.metrics().await.contains("\nforewarn_database_up 0\n"));
         pulse.drains();

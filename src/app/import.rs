@@ -63,7 +63,8 @@ pub(super) async fn import(
     tx.commit().await?;
     files.headings = facts.headings.clone();
     let (to, mut from) = mpsc::channel(WAITING);
-    let (keys, trial) = (into.keys.clone(), Trial::new(into.texts.clone(), into.plan.clone()));
+    let keys = into.keys.clone();
+    let trial = Trial::new(into.texts.clone(), into.plan.clone(), app.approved_routes()?);
     let reading = tokio::task::spawn_blocking(move || read_list(reader, &keys, trial, first_person, &to));
     let mut writing = Writing {
         campaign: into.campaign,

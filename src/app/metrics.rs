@@ -3,11 +3,13 @@
 //! Labels are ids of campaigns and names of routes, never a person. Written by hand, without a crate for metrics: the
 //! sums are kept in the database and read at each scrape, so there is nothing that a registry would count.
 
+use super::hooks::Came;
 use super::status::{route_status, state_shown};
 use super::workers::SILENCE;
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
 use crate::model::time::Micros;
+use crate::store::report::ReportSums;
 use crate::store::status::Sums;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -23,6 +25,7 @@ pub(super) struct Shared {
     /// (name, state, accepted a second).
     routes: Vec<(String, String, f64)>,
     workers: usize,
+    reports: BTreeMap<String, ReportSums>,
 }
 
 impl Shared {
@@ -35,22 +38,25 @@ impl Shared {
         };
         let routes = app.config.routes.iter().map(|r| route(&r.name)).collect();
         let workers = app.store.workers(0).await?.iter().filter(|w| w.silent <= SILENCE).count();
-        Ok(Shared { campaigns, routes, workers })
+        let reports = app.store.report_sums().await?;
+        Ok(Shared { campaigns, routes, workers, reports })
     }
 }
 
 /// All that is shown.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(super) struct Metrics<'h> {
     /// Of this process: `None` before it is registered; `Some(None)` for ever.
     pub lease_left: Option<Option<Duration>>,
     pub in_flight: usize,
     pub draining: bool,
+    /// Calls at hooks of this process: (route, what became of them, how many).
+    pub hooks: Vec<(&'h str, Came, u64)>,
     /// `None` where the database did not answer.
     pub shared: Option<Shared>,
 }
 
-impl Metrics {
+impl Metrics<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = Text::default();
         text.gauge("forewarn_database_up", "Whether the database answered just now.");
@@ -64,6 +70,10 @@ impl Metrics {
             None => text.value(&[], 0),
             Some(Some(left)) => text.value(&[], left.as_secs_f64()),
             Some(None) => text.value(&[], "+Inf"),
+        }
+        text.counter("forewarn_hook_calls_total", "Calls at the addresses that providers report to, in this process.");
+        for (route, came, n) in &self.hooks {
+            text.value(&[("route", route), ("result", came.as_str())], n);
         }
         if let Some(shared) = &self.shared {
             shared.write(&mut text);
@@ -101,6 +111,19 @@ impl Shared {
             for (route, n) in &sums.sent {
                 text.value(&[("campaign", id), ("route", route)], n);
             }
+        }
+        text.counter("forewarn_receipts_total", "What providers reported about notices, by event.");
+        for (id, (_, sums)) in &self.campaigns {
+            for (event, n) in &sums.receipts {
+                text.value(&[("campaign", id), ("event", event)], n);
+            }
+        }
+        text.gauge("forewarn_reports", "Reports that were taken in, by what became of them.");
+        for (route, sums) in &self.reports {
+            for (outcome, n) in &sums.handled {
+                text.value(&[("route", route), ("outcome", outcome)], n);
+            }
+            text.value(&[("route", route), ("outcome", "waiting")], sums.waiting());
         }
         text.gauge("forewarn_route_per_second", "Notices that the route took a second, over all workers.");
         for (route, _, per_second) in &self.routes {
@@ -155,20 +178,32 @@ mod tests {
             notices: [("queued", 2), ("accepted", 1)].into(),
             attempts: 4,
             sent: [("relay".to_owned(), 1)].into(),
+            receipts: [("delivered".to_owned(), 2)].into(),
             ..Sums::default()
         };
         let shared = Shared {
             campaigns: [("a\"b\\c".to_owned(), (CampaignState::Running, sums))].into(),
             routes: vec![("relay".to_owned(), "broken".to_owned(), 1.5)],
             workers: 2,
+            reports: [("relay".to_owned(), ReportSums { came: 4, handled: [("applied", 3)].into() })].into(),
         };
-        let metrics = Metrics { lease_left: Some(None), in_flight: 7, draining: true, shared: Some(shared) };
+        let metrics = Metrics {
+            lease_left: Some(None),
+            in_flight: 7,
+            draining: true,
+            hooks: vec![("relay", Came::Kept, 5)],
+            shared: Some(shared),
+        };
         let text = metrics.text();
         for line in [
             "forewarn_database_up 1",
             "forewarn_worker_draining 1",
             "forewarn_worker_in_flight 7",
             "forewarn_worker_lease_seconds +Inf",
+            r#"forewarn_hook_calls_total{route="relay",result="kept"} 5"#,
+            r#"forewarn_reports{route="relay",outcome="applied"} 3"#,
+            r#"forewarn_reports{route="relay",outcome="waiting"} 1"#,
+            r#"forewarn_receipts_total{campaign="a\"b\\c",event="delivered"} 2"#,
             "forewarn_workers 2",
             r#"forewarn_campaign_state{campaign="a\"b\\c",state="running"} 1"#,
             r#"forewarn_persons{campaign="a\"b\\c",standing="in_flight"} 3"#,
@@ -189,7 +224,7 @@ mod tests {
                 None => assert_eq!(line.split(['{', ' ']).next(), Some(metric)),
             }
         }
-        let away = Metrics { lease_left: None, in_flight: 0, draining: false, shared: None }.text();
+        let away = Metrics { lease_left: None, in_flight: 0, draining: false, hooks: Vec::new(), shared: None }.text();
         assert!(away.contains("forewarn_database_up 0\n") && !away.contains("forewarn_persons"), "{away}");
     }
 }

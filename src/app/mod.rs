@@ -1,21 +1,27 @@
 //! Composition: the steps put together into what a person asks for. The command line (and later the console) only
 //! read arguments and print; everything they do with campaigns is here.
 
+pub mod approved;
 pub mod calls;
 pub mod carrier;
 pub mod create;
 pub mod digests;
 pub mod doctor;
+mod documents;
+mod fitness;
 pub mod health;
+pub mod hooks;
 pub mod import;
 pub mod lifecycle;
 mod metrics;
 pub mod preview;
 mod reading;
+pub mod receipts;
 pub mod routes;
 mod sources;
 pub mod status;
 pub mod story;
+pub mod suspension;
 pub mod work;
 mod workers;
 
@@ -35,6 +41,8 @@ pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
     pub master: Arc<MasterKey>,
+    /// Told when a report was taken in, so that it is handled at once.
+    pub(crate) came: Arc<tokio::sync::Notify>,
 }
 
 /// Why something asked for was not done.
@@ -99,7 +107,7 @@ impl App {
 
     async fn with(config: Config, store: Store, master: MasterKey) -> Result<App, AppError> {
         store.claim_key(&master.fingerprint()).await?;
-        Ok(App { config: Arc::new(config), store, master: Arc::new(master) })
+        Ok(App { config: Arc::new(config), store, master: Arc::new(master), came: Arc::default() })
     }
 
     /// The campaign with this id.

@@ -1,5 +1,6 @@
 //! The reading half of an import: a thread of its own that reads, checks and seals, a batch at a time.
 
+use super::approved::ApprovedRoute;
 use crate::content::{Envelope, Texts};
 use crate::intake::{ListReader, ReadError, Row, Verdict};
 use crate::model::incident::CampaignPlan;
@@ -105,6 +106,7 @@ pub(super) fn read_list(
                     let verdict = Verdict::Rejected(problem, problems);
                     batch.rejected.push(Row { number: row.number, raw: reader.cells(), verdict });
                 } else {
+                    problems.extend(trial.approved(&person).map(|problem| problem.at_row(row.number)));
                     let new = sealed(keys, next_person, row.number, &person).map_err(ReadingError::Vault)?;
                     next_person += 1;
                     batch.add(new, problems, &reader.cells());
@@ -138,13 +140,28 @@ pub(super) struct Trial {
     texts: Arc<Texts>,
     plan: Arc<CampaignPlan>,
     extras: Vec<String>,
+    /// Routes that send approved words only.
+    approved: Vec<ApprovedRoute>,
     tried: HashSet<u64>,
 }
 
 impl Trial {
-    pub(super) fn new(texts: Arc<Texts>, plan: Arc<CampaignPlan>) -> Trial {
+    pub(super) fn new(texts: Arc<Texts>, plan: Arc<CampaignPlan>, approved: Vec<ApprovedRoute>) -> Trial {
         let extras = texts.extras().keys().map(|k| (*k).to_owned()).collect();
-        Trial { texts, plan, extras, tried: HashSet::new() }
+        Trial { texts, plan, extras, approved, tried: HashSet::new() }
+    }
+
+    /// A value of this person that a provider of approved words would refuse. The row is no worse for it: what cannot be
+    /// sent by that route ends at the next step, or with a human.
+    fn approved(&self, person: &Person) -> Option<Problem> {
+        if self.approved.is_empty() {
+            return None;
+        }
+        self.plan.ladder.plan(&person.reach()).into_iter().find_map(|planned| {
+            let contact = person.contacts.get(usize::from(planned.contact))?;
+            let mut routes = self.approved.iter().filter(|route| route.channel == planned.channel);
+            routes.find_map(|route| route.objection(&self.texts, person, contact))
+        })
     }
 
     fn render(&mut self, person: &Person) -> Option<Problem> {

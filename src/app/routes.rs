@@ -1,5 +1,6 @@
 //! From the configured routes to adapters and what the dispatcher must know of them.
 
+use super::hooks::Reader;
 use super::{App, AppError};
 use crate::config::{Config, Route};
 use crate::dispatch::RoutePlan;
@@ -10,6 +11,7 @@ use crate::model::problem::Problem;
 use crate::providers::adapter::Adapter;
 use crate::providers::catalogue::Catalogue;
 use crate::providers::{Pace, pace};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A route with its adapter, ready to send.
@@ -41,6 +43,15 @@ impl App {
         if problems.is_empty() { Ok(ready) } else { Err(problems.into()) }
     }
 
+    /// What reads the reports of the routes whose providers report to us.
+    pub fn readers(&self) -> Result<BTreeMap<String, Reader>, AppError> {
+        if self.config.server.public_url.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let ready = self.ready_routes()?.into_iter().filter(|route| route.adapter.has_reports());
+        Ok(ready.map(|route| (route.plan.name, Arc::new(route.adapter))).collect())
+    }
+
     /// One route, or everything that is wrong with it.
     pub fn ready_route(&self, route: &Route, catalogue: &Catalogue) -> Result<ReadyRoute, Vec<Problem>> {
         ready_route(&self.config, route, catalogue)
@@ -70,6 +81,9 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
     let settings = config.settings(route).map_err(named)?;
     let adapter = Adapter::build(&route.name, &route.provider, route.channel, &settings, route.concurrency, catalogue)
         .map_err(named)?;
+    if adapter.listens() && config.server.public_url.is_none() {
+        return Err(named(vec![no_public_url(&route.name)]));
+    }
     let abilities = adapter.abilities();
     let window = |l: &crate::config::Limit| Window { rate: l.rate, per: l.per };
     // A slot in a limit is for a moment: whoever has one must not wait behind another.
@@ -83,8 +97,19 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         limits: route.limits.iter().map(window).collect(),
         domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
         idempotent: abilities.idempotent,
-        reports_delivery: abilities.reports_delivery,
+        best: abilities.best(),
+        // A mail server's queue id comes back in no report.
+        named_by_id: route.provider != "smtp",
     };
     let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })
+}
+
+/// A ladder that waits for reports which nobody can deliver would wait in vain, and then tell people twice.
+fn no_public_url(route: &str) -> Problem {
+    let message = format!(
+        "route `{route}`: `receipts = true` needs the address at which the provider reaches this installation: add \
+         public_url = \"https://…\" under [server], or take `receipts` away"
+    );
+    Problem::new("no-public-url", "server.public_url", message)
 }

@@ -1,10 +1,12 @@
 //! Where a campaign stands, as screens, scripts and people read it.
 
+use super::suspension;
 use super::workers::{described, worker_json};
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
 use crate::model::notice::NoticeState;
 use crate::model::person::Standing;
+use crate::model::suspension::{Rested, Suspension, of_route};
 use crate::model::time::{Micros, SECOND, rfc3339};
 use crate::store::campaign::Campaign;
 use crate::store::import::SourceSums;
@@ -53,6 +55,8 @@ pub struct Status {
     pub workers: Vec<WorkerRow>,
     /// The files on this machine would make other words by now; the campaign keeps those it has.
     pub words_changed: bool,
+    /// What people told to rest.
+    pub suspensions: Vec<Suspension>,
 }
 
 impl App {
@@ -60,12 +64,14 @@ impl App {
         let campaign = self.campaign(id).await?;
         let sums = self.store.sums(campaign.no).await?;
         let health = self.store.route_health().await?;
-        let routes: Vec<RouteStatus> = self
+        let suspensions = self.store.suspensions(now).await?;
+        let mut routes: Vec<RouteStatus> = self
             .config
             .routes
             .iter()
             .map(|route| route_status(&route.name, &health, sums.sent.get(&route.name).copied().unwrap_or(0), now))
             .collect();
+        routes.iter_mut().for_each(|route| route.suspended_by(&suspensions));
         let mut list = SourceSums::default();
         for source in self.store.sources(campaign.no).await? {
             list.rows += source.sums.rows;
@@ -81,7 +87,19 @@ impl App {
         let state = shown_state(&campaign, &sums);
         let over = matches!(state, CampaignState::Cancelled | CampaignState::Finished);
         let words_changed = !over && self.words_changed_since(&campaign);
-        Ok(Status { state, campaign, list, sums, routes, eta, failures, open_calls, workers, words_changed })
+        Ok(Status {
+            state,
+            campaign,
+            list,
+            sums,
+            routes,
+            eta,
+            failures,
+            open_calls,
+            workers,
+            words_changed,
+            suspensions,
+        })
     }
 }
 
@@ -98,6 +116,17 @@ pub(super) fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: M
         until: worst.and_then(|h| h.until),
         sent,
         per_second: fresh().map(|h| h.per_second).sum(),
+    }
+}
+
+impl RouteStatus {
+    /// What a person ordered goes before what workers found.
+    fn suspended_by(&mut self, suspensions: &[Suspension]) {
+        if let Some(order) = of_route(suspensions, &self.name) {
+            self.state = "suspended".to_owned();
+            self.reason = suspension::reason(order);
+            self.until = Some(order.until);
+        }
     }
 }
 
@@ -148,6 +177,9 @@ impl Status {
                 "reason": r.reason,
                 "until": r.until.map(rfc3339),
             })).collect::<Vec<_>>(),
+            "suspended_domains": self.suspensions.iter().filter(|s| matches!(s.what, Rested::Domain(_))).map(|s| json!({
+                "name": s.what.name(), "reason": s.reason, "by": s.by, "until": rfc3339(s.until),
+            })).collect::<Vec<_>>(),
             "eta": self.eta.map(rfc3339),
             "workers": self.workers.iter().map(worker_json).collect::<Vec<_>>(),
             "words_changed": self.words_changed,
@@ -191,6 +223,10 @@ impl Status {
                 "route {}: {}{until}{why}, sent {}, {:.1} a second",
                 route.name, route.state, route.sent, route.per_second
             ));
+        }
+        for order in self.suspensions.iter().filter(|s| matches!(s.what, Rested::Domain(_))) {
+            let (name, until) = (order.what.name(), rfc3339(order.until));
+            lines.push(format!("domain {name}: suspended until {until} ({})", suspension::reason(order)));
         }
         lines.extend(self.worker_lines());
         lines.extend(self.next_actions());

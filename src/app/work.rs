@@ -1,6 +1,7 @@
 //! Running the dispatcher over the configured routes.
 
 use super::carrier::AdapterCarrier;
+use super::receipts::Handler;
 use super::{App, AppError};
 use crate::dispatch::{Dispatcher, End, Pulse, Until};
 use crate::store::WorkerLock;
@@ -25,11 +26,19 @@ impl App {
     ) -> Result<End, AppError> {
         let routes = self.ready_routes()?;
         let plans = routes.iter().map(|r| r.plan.clone()).collect();
+        // First what came back while nobody worked: it may save somebody a notice.
+        let best = routes.iter().map(|r| (r.plan.name.clone(), r.plan.best)).collect();
+        let mut reports = Handler::new(self.clone(), best);
+        if let Err(error) = reports.handle_all().await {
+            tracing::warn!(%error, "reports wait to be handled");
+        }
         let carrier = Arc::new(AdapterCarrier::new(self.clone(), routes));
         let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock).shown_by(pulse);
         // The loop runs among the tasks that it starts: on a thread of its own, each outcome would have to wake that
         // thread. In a set, so that it ends when this is dropped.
         let mut own_task = JoinSet::new();
+        let mut beside = JoinSet::new();
+        beside.spawn(reports.run());
         own_task.spawn(async move { dispatcher.run(until).await });
         let end = match own_task.join_next().await {
             Some(Ok(end)) => end,

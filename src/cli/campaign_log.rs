@@ -1,7 +1,7 @@
 //! `forewarn campaign log ID`: the delivery log, every attempt and every receipt.
 //!
-//! It is read and written page by page, so its length costs no memory. Attempts stand in the order of their start, notes
-//! and receipts between them.
+//! It is read and written page by page, so its length costs no memory. Attempts stand in the order of their start,
+//! receipts in that of their coming in, notes between them.
 
 use super::{Context, Failure, owner_only};
 use crate::app::App;
@@ -12,8 +12,9 @@ use crate::model::outcome::Class;
 use crate::model::person::Person;
 use crate::model::time::{Micros, rfc3339};
 use crate::providers::call_sheet::export::sheet_safe;
+use crate::store::Store;
 use crate::store::campaign::Campaign;
-use crate::store::log::{LoggedAttempt, LoggedNote};
+use crate::store::log::{LoggedAttempt, LoggedNote, LoggedReceipt};
 use crate::vault::{CampaignKeys, SealedPerson};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -23,7 +24,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Attempts or notes read at once.
+/// Attempts, receipts or notes read at once.
 const PAGE: usize = 2_000;
 
 /// Print the delivery log
@@ -68,9 +69,11 @@ struct Line {
     provider_id: String,
     notice: String,
     campaign: String,
+    /// When what a receipt says happened, by the provider.
+    reported_at: String,
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "at",
     "ref",
     "channel",
@@ -86,6 +89,7 @@ const COLUMNS: [&str; 15] = [
     "provider_id",
     "notice",
     "campaign",
+    "reported_at",
 ];
 
 pub(super) fn run(args: &LogArgs, context: &Context) -> Result<(), Failure> {
@@ -144,34 +148,19 @@ impl Log {
         format: LogFormat,
         mut put: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
-        let store = &self.app.store;
-        let (mut attempts, mut notes): (VecDeque<LoggedAttempt>, VecDeque<LoggedNote>) = Default::default();
-        let (mut last_attempt, mut last_note) = (Some(0), Some(0));
+        let mut streams = Streams::default();
         let mut page = Page::new(format)?;
         let mut lines = 0;
         loop {
-            if let Some(after) = last_attempt.filter(|_| attempts.is_empty()) {
-                attempts.extend(store.attempts_after(self.campaign.no, after, PAGE).await?);
-                last_attempt = attempts.back().map(|a| a.id);
-            }
-            if let Some(after) = last_note.filter(|_| notes.is_empty()) {
-                notes.extend(store.notes_after(self.campaign.no, after, PAGE).await?);
-                last_note = notes.back().map(|n| n.id);
-            }
-            let note_first = match (attempts.front(), notes.front()) {
-                (None, None) => break,
-                (Some(attempt), Some(note)) => note.at <= attempt.started_at,
-                (attempt, _) => attempt.is_none(),
+            streams.fill(&self.app.store, self.campaign.no).await?;
+            let line = match streams.next() {
+                None => break,
+                Some(Logged::Note(note)) => self.note(note),
+                Some(Logged::Receipt(receipt)) => self.receipt(receipt),
+                Some(Logged::Attempt(attempt)) => self.attempt(attempt),
             };
-            let line = if note_first {
-                notes.pop_front().map(|note| self.note(note))
-            } else {
-                attempts.pop_front().map(|attempt| self.attempt(attempt))
-            };
-            if let Some(line) = line {
-                page.add(&line?)?;
-                lines += 1;
-            }
+            page.add(&line?)?;
+            lines += 1;
             page.hand_over(false, &mut put)?;
         }
         page.hand_over(true, &mut put)?;
@@ -192,6 +181,23 @@ impl Log {
             text: a.text.unwrap_or_default(),
             provider_id: a.provider_id.unwrap_or_default(),
             ..self.line(a.finished_at.unwrap_or(a.started_at), Some((a.notice, &a.sealed)))?
+        })
+    }
+
+    fn receipt(&self, r: LoggedReceipt) -> Result<Line, Failure> {
+        Ok(Line {
+            channel: r.notice.channel().map_or("", |c| c.as_str()).to_owned(),
+            route: r.route,
+            provider: r.provider,
+            attempt: Some(r.attempt),
+            event: "receipt",
+            class: r.class.unwrap_or(r.event),
+            state: r.state.unwrap_or_else(|| "sending".to_owned()),
+            code: r.code,
+            text: r.text,
+            provider_id: r.provider_id.unwrap_or_default(),
+            reported_at: r.at.map(rfc3339).unwrap_or_default(),
+            ..self.line(r.received_at, Some((r.notice, &r.sealed)))?
         })
     }
 
@@ -242,6 +248,67 @@ impl Log {
     }
 }
 
+/// What the log is made of.
+enum Logged {
+    Attempt(LoggedAttempt),
+    Receipt(LoggedReceipt),
+    Note(LoggedNote),
+}
+
+/// The three, each in its order, a page at a time.
+struct Streams {
+    attempts: VecDeque<LoggedAttempt>,
+    receipts: VecDeque<LoggedReceipt>,
+    notes: VecDeque<LoggedNote>,
+    /// After which ids to go on; `None` at the end.
+    after: [Option<i64>; 3],
+}
+
+impl Default for Streams {
+    fn default() -> Streams {
+        Streams { attempts: VecDeque::new(), receipts: VecDeque::new(), notes: VecDeque::new(), after: [Some(0); 3] }
+    }
+}
+
+impl Streams {
+    async fn fill(&mut self, store: &Store, campaign: i64) -> Result<(), Failure> {
+        let [attempts, receipts, notes] = &mut self.after;
+        if let Some(after) = attempts.filter(|_| self.attempts.is_empty()) {
+            self.attempts.extend(store.attempts_after(campaign, after, PAGE).await?);
+            *attempts = self.attempts.back().map(|a| a.id);
+        }
+        if let Some(after) = receipts.filter(|_| self.receipts.is_empty()) {
+            self.receipts.extend(store.receipts_after(campaign, after, PAGE).await?);
+            *receipts = self.receipts.back().map(|r| r.id);
+        }
+        if let Some(after) = notes.filter(|_| self.notes.is_empty()) {
+            self.notes.extend(store.notes_after(campaign, after, PAGE).await?);
+            *notes = self.notes.back().map(|n| n.id);
+        }
+        Ok(())
+    }
+
+    /// The earliest of what comes next.
+    fn next(&mut self) -> Option<Logged> {
+        let late = Micros::MAX;
+        let note = self.notes.front().map_or(late, |n| n.at);
+        let receipt = self.receipts.front().map_or(late, |r| r.received_at);
+        let attempt = self.attempts.front().map_or(late, |a| a.started_at);
+        if note <= receipt.min(attempt)
+            && let Some(note) = self.notes.pop_front()
+        {
+            return Some(Logged::Note(note));
+        }
+        // A receipt cannot come before its attempt: at the same moment the attempt stands first.
+        if receipt < attempt
+            && let Some(receipt) = self.receipts.pop_front()
+        {
+            return Some(Logged::Receipt(receipt));
+        }
+        self.attempts.pop_front().map(Logged::Attempt)
+    }
+}
+
 /// Lines on their way out.
 struct Page {
     format: LogFormat,
@@ -281,6 +348,7 @@ impl Page {
                     &line.provider_id,
                     &line.notice,
                     &line.campaign,
+                    &line.reported_at,
                 ];
                 self.table.write_record(cells.iter().map(|c| safe(c).into_owned())).map_err(Failure::fault)
             }

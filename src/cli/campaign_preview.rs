@@ -2,6 +2,7 @@
 
 use super::{Context, Failure, owner_only};
 use crate::app::App;
+use crate::app::approved::ApprovedRoute;
 use crate::app::carrier::OpenCampaign;
 use crate::app::preview::Shown;
 use crate::model::channel::Channel;
@@ -57,18 +58,29 @@ pub(super) fn run(args: &PreviewArgs, context: &Context) -> Result<(), Failure> 
             private_file::create_dir(directory)?;
         }
         let mut previews = Vec::new();
+        let approved = app.approved_routes()?;
         for one in &shown {
             let rendered = render(&app, campaign.no, &open, one, context.now())?;
             let mut preview = about(one);
+            let by_route = by_route(&approved, &open, one);
+            if !by_route.is_empty() {
+                preview["by_route"] = by_route.iter().map(|(route, words)| approved_json(route, words)).collect();
+            }
             match &args.out {
                 None => {
                     for line in lines(one, &rendered) {
                         context.printer.line(line)?;
                     }
+                    for (route, words) in &by_route {
+                        context.printer.line(approved_line(route, words))?;
+                    }
                     preview["content"] = content(&rendered);
                 }
                 Some(directory) => {
-                    let files = write(directory, one, args.reference.is_some(), &rendered)?;
+                    let mut files = write(directory, one, args.reference.is_some(), &rendered)?;
+                    for (route, words) in &by_route {
+                        files.push(write_approved(directory, one, args.reference.is_some(), route, words)?);
+                    }
                     for file in &files {
                         context.printer.line(file.display())?;
                     }
@@ -87,6 +99,31 @@ fn render(app: &App, no: i64, open: &OpenCampaign, one: &Shown, now: i64) -> Res
     let contact = one.person.contacts.get(usize::from(one.notice.contact()));
     let contact = contact.ok_or_else(|| Problem::new("no-contact", "", "the person no longer has this contact"))?;
     Ok(open.texts.render(&one.person, contact, one.channel, &open.envelope(&token, now))?)
+}
+
+/// What the person gets by the routes that send approved words instead.
+fn by_route<'a>(approved: &'a [ApprovedRoute], open: &OpenCampaign, one: &Shown) -> Vec<(&'a ApprovedRoute, String)> {
+    let Some(contact) = one.person.contacts.get(usize::from(one.notice.contact())) else { return Vec::new() };
+    let routes = approved.iter().filter(|route| route.channel == one.channel);
+    routes.filter_map(|route| Some((route, words(&route.words(open, &one.person, contact)?)))).collect()
+}
+
+/// The text of a short message, or what a machine says.
+fn words(rendered: &Rendered) -> String {
+    match rendered {
+        Rendered::Email(mail) => mail.text.reveal().to_owned(),
+        Rendered::Sms(sms) => sms.text.reveal().to_owned(),
+        Rendered::Call(call) => call.spoken.as_ref().map_or_else(String::new, |s| s.message.reveal().to_owned()),
+    }
+}
+
+fn approved_json(route: &ApprovedRoute, words: &str) -> Value {
+    json!({ "route": route.name, "template": route.code, "text": words })
+}
+
+fn approved_line(route: &ApprovedRoute, words: &str) -> String {
+    let line = format!("-- by route {} instead, as the approved template {}\n\n{words}\n", route.name, route.code);
+    printable(&line)
 }
 
 fn address(one: &Shown) -> &str {
@@ -115,6 +152,9 @@ fn content(rendered: &Rendered) -> Value {
             "sections": script.sections.iter().map(|(id, heading, text)| json!({
                 "id": id, "heading": heading, "text": text.reveal(),
             })).collect::<Vec<_>>(),
+            "spoken": script.spoken.as_ref().map(|spoken| json!({
+                "opening": spoken.opening.reveal(), "message": spoken.message.reveal(),
+            })),
         }),
     }
 }
@@ -131,7 +171,10 @@ fn lines(one: &Shown, rendered: &Rendered) -> Vec<String> {
         }
         Rendered::Call(script) => {
             let sections = script.sections.iter().map(|(_, heading, text)| format!("{heading}\n{}\n", text.reveal()));
-            sections.collect::<Vec<_>>().join("\n")
+            let spoken = script.spoken.iter().map(|spoken| {
+                format!("Spoken by a machine\n{}\n\n{}\n", spoken.opening.reveal(), spoken.message.reveal())
+            });
+            sections.chain(spoken).collect::<Vec<_>>().join("\n")
         }
     });
     lines.push(String::new());
@@ -143,12 +186,28 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
-/// The notice as files whose names tell the variant and nobody's name.
-fn write(directory: &Path, one: &Shown, of_one_person: bool, rendered: &Rendered) -> Result<Vec<PathBuf>, Failure> {
-    let stem = match of_one_person {
+fn write_approved(
+    directory: &Path,
+    one: &Shown,
+    of_one_person: bool,
+    route: &ApprovedRoute,
+    words: &str,
+) -> Result<PathBuf, Failure> {
+    let path = directory.join(format!("{}-{}.txt", stem(one, of_one_person), route.name));
+    owner_only::write(&path, words)?;
+    Ok(path)
+}
+
+fn stem(one: &Shown, of_one_person: bool) -> String {
+    match of_one_person {
         true => format!("{}-{}-{}", one.channel, one.notice.contact(), one.language),
         false => format!("{}-{}-{}", one.channel, one.language, one.role.as_str()),
-    };
+    }
+}
+
+/// The notice as files whose names tell the variant and nobody's name.
+fn write(directory: &Path, one: &Shown, of_one_person: bool, rendered: &Rendered) -> Result<Vec<PathBuf>, Failure> {
+    let stem = stem(one, of_one_person);
     let mut files = Vec::new();
     let mut put = |extension: &str, content: &str| -> Result<(), Failure> {
         let path = directory.join(format!("{stem}.{extension}"));

@@ -40,6 +40,7 @@ impl ListReport {
             .collect();
         let mut warnings = created.warnings.clone();
         warnings.extend(unready_routes(app)?);
+        warnings.extend(app.approved_words()?);
         Ok(ListReport { total, sums: app.store.sums(no).await?, sources, problems, warnings })
     }
 

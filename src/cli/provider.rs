@@ -2,16 +2,20 @@
 //!
 //! `list` and `show` work without a configuration: then there are the providers of the program alone.
 
-use super::{Context, Failure, provider_test};
+use super::provider_hook::ProviderHookArgs;
+use super::provider_suspend::{ProviderResumeArgs, ProviderSuspendArgs};
+use super::{Context, Failure, provider_hook, provider_lint, provider_suspend, provider_test};
 use crate::config::{self, Config};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::providers::catalogue::{Catalogue, Entry};
+use crate::providers::definition::RECEIPTS;
 use crate::providers::definition::leaf::{Leaf, Name, Piece};
 use crate::providers::native::{Native, native, natives};
 use crate::providers::settings::SettingDecl;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Look at providers and try routes
 #[derive(Subcommand, Debug)]
@@ -22,12 +26,26 @@ pub enum ProviderCommand {
     Show(ProviderShowArgs),
     /// Send one test message through a route
     Test(ProviderTestArgs),
+    /// Check a definition file and run its examples; nothing is sent
+    Lint(ProviderLintArgs),
+    /// Print the address to which a route's provider reports
+    Hook(ProviderHookArgs),
+    /// Let a route, or all email to a domain, rest for a while
+    Suspend(ProviderSuspendArgs),
+    /// End such a rest before its time
+    Resume(ProviderResumeArgs),
 }
 
 #[derive(Args, Debug)]
 pub struct ProviderShowArgs {
     /// The adapter or definition
     pub name: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ProviderLintArgs {
+    /// The definition, such as providers/acme-sms.toml
+    pub file: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -44,6 +62,10 @@ pub(super) fn run(command: &ProviderCommand, context: &Context) -> Result<(), Fa
         ProviderCommand::List => list(context),
         ProviderCommand::Show(args) => show(&args.name, context),
         ProviderCommand::Test(args) => provider_test::run(args, context),
+        ProviderCommand::Lint(args) => provider_lint::run(args, context),
+        ProviderCommand::Hook(args) => provider_hook::run(args, context),
+        ProviderCommand::Suspend(args) => provider_suspend::suspend(args, context),
+        ProviderCommand::Resume(args) => provider_suspend::resume(args, context),
     }
 }
 
@@ -151,7 +173,7 @@ fn of_entry(entry: &Entry) -> Card<'_> {
             "false" => "no".to_owned(),
             setting => setting.to_owned(),
         },
-        reports_delivery: false,
+        reports_delivery: definition.receipt.is_some(),
     }
 }
 
@@ -193,7 +215,13 @@ impl Card<'_> {
             "no" => "a notice given twice goes out twice: after an unknown outcome `on_unknown` decides".to_owned(),
             setting => format!("whether a notice given twice goes out once: {setting}"),
         });
-        lines.push(format!("reports deliveries later: {}", if self.reports_delivery { "yes" } else { "no" }));
+        let listens = self.settings.iter().any(|setting| setting.name == RECEIPTS);
+        let reports = match (self.reports_delivery, listens) {
+            (true, true) => "yes, where its settings say `receipts = true`",
+            (true, false) => "yes",
+            (false, _) => "no",
+        };
+        lines.push(format!("reports deliveries later: {reports}"));
         lines
     }
 }

@@ -8,7 +8,7 @@ use super::provider::ProviderTestArgs;
 use super::{Context, Failure};
 use crate::app::routes::{ReadyRoute, ready_route};
 use crate::config::{Config, Route};
-use crate::content::{Envelope, Sender, TRIAL_LANGUAGE, trial};
+use crate::content::{Envelope, Sender, TRIAL_LANGUAGE, trial, trial_facts};
 use crate::model::channel::{Channel, ContactKind};
 use crate::model::contact::{parse_email, parse_phone};
 use crate::model::nearest::suggestion;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ProviderTestArgs, context: &Context) -> Result<(), Fail
     tell(context, route, &outcome)
 }
 
-fn route_of<'c>(config: &'c Config, name: &str) -> Result<&'c Route, Failure> {
+pub(super) fn route_of<'c>(config: &'c Config, name: &str) -> Result<&'c Route, Failure> {
     config.routes.iter().find(|r| r.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let names: Vec<&str> = config.routes.iter().map(|r| r.name.as_str()).collect();
         let hint = suggestion(name, names.iter().copied());
@@ -76,6 +76,8 @@ fn message(config: &Config, channel: Channel, to: Personal, now: Micros) -> Resu
         to,
         country: String::new(),
         language: TRIAL_LANGUAGE.to_owned(),
+        hook: None,
+        facts: Arc::new(trial_facts(&sender)),
         rendered,
     })
 }

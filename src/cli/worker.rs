@@ -3,6 +3,7 @@
 use super::working::send_shown_by;
 use super::{Context, Failure};
 use crate::app::health::Health;
+use crate::app::hooks::Hooks;
 use crate::app::status::Status;
 use crate::dispatch::{End, Pulse, Until};
 use crate::server::{CannotListen, Listening};
@@ -31,13 +32,14 @@ pub(super) fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
 /// stdout.
 pub(super) async fn at_work(context: &Context, listen: Option<SocketAddr>, until: Until) -> Result<(), Failure> {
     let pulse = Pulse::default();
-    let health = Arc::new(Health::new(pulse.clone()));
+    let hooks = Arc::new(Hooks::default());
+    let health = Arc::new(Health::new(pulse.clone(), hooks.clone()));
     let answering = match listen {
         // First of all: whoever cannot be asked must not send.
         Some(address) => {
             let listening = Listening::on(address).await?;
             context.printer.note(format_args!("listening on http://{}", listening.address()));
-            Some(tokio::spawn(listening.serve(health.clone())))
+            Some(tokio::spawn(listening.serve(health.clone(), hooks.clone())))
         }
         None => None,
     };
@@ -47,6 +49,9 @@ pub(super) async fn at_work(context: &Context, listen: Option<SocketAddr>, until
     };
     let lock = app.lock_for_worker()?;
     health.opened(app.clone());
+    if listen.is_some() {
+        hooks.open(&app, app.readers()?);
+    }
     context.printer.note(format_args!("worker: sending for {}", app.store.shown()));
     let end = send_shown_by(context, &app, &lock, until, pulse).await?;
     let mut campaigns = Vec::new();

@@ -111,6 +111,8 @@ pub struct Server {
 struct RawSetting {
     name: String,
     value: String,
+    /// The value was a table of texts and is JSON.
+    table: bool,
 }
 
 impl fmt::Debug for RawSetting {

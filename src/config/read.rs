@@ -248,14 +248,24 @@ fn settings(mut table: Table<'_>) -> Vec<RawSetting> {
 }
 
 fn setting(name: &str, value: Value<'_>) -> Option<RawSetting> {
+    let table = matches!(value.value, DeValue::Table(_));
     let written = match value.value {
         DeValue::String(text) => text.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Integer(_) => value.number(i64::MIN, i64::MAX)?.value.to_string(),
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+        DeValue::Table(_) => table_of_texts(value)?,
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
             value.place.problem("wrong-type", "must be a text in quotes, a whole number, true or false");
             return None;
         }
     };
-    Some(RawSetting { name: name.to_owned(), value: written })
+    Some(RawSetting { name: name.to_owned(), value: written, table })
+}
+
+/// A table in a route's settings, as JSON; the adapter reads it again.
+fn table_of_texts(value: Value<'_>) -> Option<String> {
+    let entries = value.table()?.entries();
+    let texts: Option<serde_json::Map<String, serde_json::Value>> =
+        entries.into_iter().map(|(name, value)| Some((name.to_owned(), value.text()?.value.into()))).collect();
+    serde_json::to_string(&texts?).ok()
 }

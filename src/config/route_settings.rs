@@ -20,6 +20,7 @@ impl Config {
         let mut problems = Vec::new();
         for raw in &route.settings {
             match SecretRef::parse(&raw.value, folder) {
+                _ if raw.table => settings.insert(&raw.name, Setting::table(&raw.value)),
                 None => {
                     let value = if is_path(&route.provider, &raw.name) && !raw.value.is_empty() {
                         folder.join(&raw.value).display().to_string()

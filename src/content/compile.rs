@@ -6,7 +6,7 @@ use super::mime::{Frame, one_line};
 use super::resolve::{Kind, Known, Resolved, Uses, resolve};
 use super::terms::{Manifest, Terms};
 use super::write::{escape_html, plain};
-use super::{Language, Sender, TemplateFiles, Templates, Texts, call, markdown, page, probe};
+use super::{Language, Sender, TemplateFiles, Templates, Texts, call, markdown, page, probe, voice};
 use crate::model::channel::Channel;
 use crate::model::incident::{Incident, IncidentText};
 use crate::model::nearest::suggestion;
@@ -14,13 +14,15 @@ use crate::model::problem::Problem;
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const TERMS: &str = "terms.toml";
 const SUBJECT: &str = "email.subject.hbs";
 const EMAIL: &str = "email.md.hbs";
 const SMS: &str = "sms.hbs";
 const CALL: &str = "call.md.hbs";
-const FILES: [&str; 5] = [TERMS, SUBJECT, EMAIL, SMS, CALL];
+const VOICE: &str = "voice.hbs";
+const FILES: [&str; 6] = [TERMS, SUBJECT, EMAIL, SMS, CALL, VOICE];
 
 /// The files of one language by name.
 type Folder<'a> = BTreeMap<&'a str, &'a str>;
@@ -197,7 +199,23 @@ impl Compiler<'_> {
         let sms = self.sms(tag, folder, &known);
         let (sections, call) = self.call(tag, folder, &known).unzip();
         let sections = sections.unwrap_or_default();
-        Some(Language { tag: tag.to_owned(), terms, data_types, frame, email, sms, call, sections })
+        let spoken = call.as_ref().is_some_and(|call| call.names.len() > sections.len());
+        let joins_lines = known.joins_lines;
+        let of_text = known.texts.iter().map(|(key, text)| (format!("text.{key}"), text.clone()));
+        let facts = Arc::new(known.fixed.clone().into_iter().chain(of_text).collect());
+        Some(Language {
+            tag: tag.to_owned(),
+            terms,
+            data_types,
+            frame,
+            email,
+            sms,
+            call,
+            spoken,
+            joins_lines,
+            facts,
+            sections,
+        })
     }
 
     /// The sender is the same in every language: its problem is told once.
@@ -354,7 +372,21 @@ impl Compiler<'_> {
                 headings.push((section.id, section.heading));
             }
         }
+        self.voice(tag, folder, known, &mut templates);
         Some((headings, templates))
+    }
+
+    /// The words for a machine, behind the sections of the script; a set need not have them.
+    fn voice(&mut self, tag: &str, folder: &Folder<'_>, known: &Known, call: &mut Templates) -> Option<()> {
+        let file = format!("{tag}/{VOICE}");
+        let parts = voice::parts(folder.get(VOICE)?).map_err(|faults| self.faults(&file, faults)).ok()?;
+        for (name, (source, line)) in ["opening", "message"].into_iter().zip(parts) {
+            let text = self.resolved(&file, source, line, Kind::Plain, known, &mut call.uses)?;
+            let name = format!("{file} {name}");
+            self.register(false, &name, &plain(&text, false))?;
+            call.names.push(name);
+        }
+        Some(())
     }
 }
 

@@ -16,6 +16,10 @@ const LONGEST_DISPLAY_NAME: usize = 128;
 #[derive(Debug)]
 pub(super) struct Frame {
     constant: String,
+    /// Who it is from, for providers that write the header themselves.
+    pub(super) sender_name: String,
+    pub(super) sender_address: String,
+    pub(super) sender_mailbox: String,
 }
 
 pub(super) struct Parts<'a> {
@@ -44,7 +48,9 @@ impl Frame {
         let constant = format!(
             "{from}\r\nMIME-Version: 1.0\r\nAuto-Submitted: auto-generated\r\nContent-Language: {language}\r\n"
         );
-        Ok(Frame { constant })
+        let sender_mailbox = from.replace("\r\n", "").trim_start_matches("From: ").to_owned();
+        let (sender_name, sender_address) = (one_line(name), sender.from_address.clone());
+        Ok(Frame { constant, sender_name, sender_address, sender_mailbox })
     }
 
     pub(super) fn message(&self, parts: &Parts<'_>, envelope: &Envelope) -> Result<String, Problem> {

@@ -22,6 +22,7 @@ mod sms;
 mod terms;
 mod transfer;
 mod trial;
+mod voice;
 mod write;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests;
 
 pub use files::{LoadError, TemplateFiles};
 pub use sms::sms_segments;
-pub use trial::{TRIAL_LANGUAGE, trial};
+pub use trial::{TRIAL_LANGUAGE, trial, trial_facts};
 
 use crate::model::channel::Channel;
 use crate::model::contact::Contact;
@@ -40,6 +41,7 @@ use crate::model::rendered::Rendered;
 use crate::model::time::Micros;
 use handlebars::Handlebars;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Who sends: `[sender]` of the configuration, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,11 @@ struct Language {
     email: Option<Templates>,
     sms: Option<Templates>,
     call: Option<Templates>,
+    /// The last two templates of `call` are those that a machine speaks.
+    spoken: bool,
+    joins_lines: bool,
+    /// What does not differ by person, by dotted name: `organisation`, `incident.title`, `text.contact`.
+    facts: Arc<BTreeMap<String, String>>,
     /// Id and heading of each section of the call script.
     sections: Vec<(String, String)>,
 }
@@ -91,7 +98,7 @@ struct Language {
 #[derive(Default)]
 struct Templates {
     uses: resolve::Uses,
-    /// Email: subject, text, and the page under the name of the text; SMS: one; call: one a section.
+    /// Email: subject, text, and the page under the name of the text; SMS: one; call: one a section, and the spoken two.
     names: Vec<String>,
     /// Of the email.
     moulds: mould::Moulds,
@@ -116,6 +123,11 @@ impl Texts {
     /// What is no obstacle but worth knowing: a language without incident text, an SMS that some names make too long.
     pub fn warnings(&self) -> Vec<Problem> {
         self.warnings.clone()
+    }
+
+    /// What the campaign says in the language of somebody with this locale, by the names that templates use.
+    pub fn facts(&self, locale: &str) -> Arc<BTreeMap<String, String>> {
+        self.language(locale).map(|language| Arc::clone(&language.facts)).unwrap_or_default()
     }
 
     /// The headings that `{{extra.…}}` reaches for, and whether every person must have something there.
@@ -145,6 +157,11 @@ impl Texts {
         envelope: &Envelope,
     ) -> Result<Rendered, Problem> {
         render::render(self, who, contact, channel, envelope)
+    }
+
+    /// The notice of an imagined person by this channel, in every language that has one.
+    pub fn specimens(&self, channel: Channel) -> Vec<(String, Rendered)> {
+        probe::specimens(self, channel)
     }
 
     fn language(&self, locale: &str) -> Option<&Language> {

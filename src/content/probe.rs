@@ -33,6 +33,22 @@ pub(super) fn probe(texts: &Texts) -> (Vec<Problem>, Vec<Problem>) {
     (problems, warnings)
 }
 
+/// The notice of an imagined person by this channel, in every language that has one: what a route can be asked about
+/// before there are persons.
+pub(super) fn specimens(texts: &Texts, channel: Channel) -> Vec<(String, Rendered)> {
+    let rendered = |language: &Language| {
+        let templates = match channel {
+            Channel::Email => &language.email,
+            Channel::Sms => &language.sms,
+            Channel::Phone => &language.call,
+        };
+        let extras = templates.as_ref()?.uses.extras.iter().map(|(h, _)| (h.clone(), Personal::new("0000"))).collect();
+        let found = rendered(texts, language, channel, NAMES[0], Role::OneSelf, extras).ok()?;
+        Some((language.tag.clone(), found))
+    };
+    texts.languages.iter().filter_map(rendered).collect()
+}
+
 fn one(
     texts: &Texts,
     language: &Language,
@@ -41,14 +57,7 @@ fn one(
     role: Role,
     extra: Vec<(String, Personal)>,
 ) -> Option<Problem> {
-    let kind = channel.contact_kind();
-    let address = if kind == ContactKind::Email { "somebody@example.com" } else { "+12025550100" };
-    let contact = Contact { kind, address: Personal::new(address), role };
-    let who =
-        Person { reference: Personal::new("1000000001"), name: Personal::new(name), extra, role, ..Person::default() };
-    let token = "probe@forewarn.invalid".to_owned();
-    let envelope = Envelope { message_id: token.clone(), date: 0, notice: token.clone(), campaign: token };
-    match render::render_in(texts, language, &who, &contact, channel, &envelope) {
+    match rendered(texts, language, channel, name, role, extra) {
         Err(problem) => Some(problem),
         Ok(rendered) => empty_part(&rendered).map(|part| {
             let message = format!(
@@ -61,12 +70,34 @@ fn one(
     }
 }
 
+fn rendered(
+    texts: &Texts,
+    language: &Language,
+    channel: Channel,
+    name: &str,
+    role: Role,
+    extra: Vec<(String, Personal)>,
+) -> Result<Rendered, Problem> {
+    let kind = channel.contact_kind();
+    let address = if kind == ContactKind::Email { "somebody@example.com" } else { "+12025550100" };
+    let contact = Contact { kind, address: Personal::new(address), role };
+    let who =
+        Person { reference: Personal::new("1000000001"), name: Personal::new(name), extra, role, ..Person::default() };
+    let token = "probe@forewarn.invalid".to_owned();
+    let envelope = Envelope { message_id: token.clone(), date: 0, notice: token.clone(), campaign: token };
+    render::render_in(texts, language, &who, &contact, channel, &envelope)
+}
+
 /// The part that would say nothing.
 fn empty_part(rendered: &Rendered) -> Option<&str> {
     match rendered {
         Rendered::Email(email) if email.subject.is_empty() => Some("subject"),
         Rendered::Email(email) => email.text.reveal().trim().is_empty().then_some("email"),
         Rendered::Sms(sms) => sms.text.is_empty().then_some("sms"),
-        Rendered::Call(call) => call.sections.iter().find(|(_, _, text)| text.is_empty()).map(|(id, ..)| id.as_str()),
+        Rendered::Call(call) => {
+            let silent = call.spoken.as_ref().is_some_and(|said| said.opening.is_empty() || said.message.is_empty());
+            let empty = call.sections.iter().find(|(_, _, text)| text.is_empty()).map(|(id, ..)| id.as_str());
+            empty.or(silent.then_some("voice"))
+        }
     }
 }

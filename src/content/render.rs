@@ -4,14 +4,14 @@
 use super::mime::{Parts, Writing, one_line};
 use super::mould::{Mould, escaped, mark};
 use super::resolve::Uses;
-use super::{Envelope, Language, Templates, Texts};
+use super::{Envelope, Language, Templates, Texts, voice};
 use crate::model::channel::Channel;
 use crate::model::contact::{Contact, Role};
 use crate::model::incident::Zoned;
 use crate::model::person::Person;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
-use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsNotice};
+use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsNotice, Spoken};
 use crate::model::time::Micros;
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
@@ -97,7 +97,16 @@ fn email(
         html: Writing { plain: &html, quoted: &|out| mould.html.quoted(&in_html, out) },
     };
     let mime = Personal::new(language.frame.message(&parts, envelope)?);
-    Ok(EmailNotice { subject: Personal::new(subject), text: Personal::new(text), html: Personal::new(html), mime })
+    Ok(EmailNotice {
+        subject: Personal::new(subject),
+        text: Personal::new(text),
+        html: Personal::new(html),
+        mime,
+        message_id: envelope.message_id.clone(),
+        sender_name: language.frame.sender_name.clone(),
+        sender_address: language.frame.sender_address.clone(),
+        sender_mailbox: language.frame.sender_mailbox.clone(),
+    })
 }
 
 /// The templates filled in with marks, for everybody of the shape that these values have.
@@ -133,7 +142,17 @@ fn call(texts: &Texts, language: &Language, templates: &Templates, context: &Con
         let text = fill(&texts.text, Some(name), context)?;
         sections.push((id.clone(), heading.clone(), Personal::new(text.trim())));
     }
-    Ok(CallScript { sections, language: language.tag.clone() })
+    let speak = |name: Option<&String>| {
+        let text = fill(&texts.text, name, context)?;
+        Ok::<_, Problem>(Personal::new(voice::sentences(&text, language.joins_lines)))
+    };
+    let spoken = match templates.names.get(sections.len()..) {
+        Some([opening, message]) if language.spoken => {
+            Some(Spoken { opening: speak(Some(opening))?, message: speak(Some(message))? })
+        }
+        Some(_) | None => None,
+    };
+    Ok(CallScript { sections, language: language.tag.clone(), spoken })
 }
 
 /// A person in a language: the values that templates may ask for.

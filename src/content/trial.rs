@@ -10,7 +10,8 @@ use super::{Envelope, Sender};
 use crate::model::channel::Channel;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
-use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsNotice};
+use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsNotice, Spoken};
+use std::collections::BTreeMap;
 
 /// The language of the words.
 pub const TRIAL_LANGUAGE: &str = "en";
@@ -31,9 +32,21 @@ pub fn trial(channel: Channel, sender: &Sender, to: &Personal, envelope: &Envelo
             let section =
                 |id: &str, heading: &str, body: &str| (id.to_owned(), heading.to_owned(), Personal::new(body));
             let sections = vec![section("greeting", "Greeting", &greeting), section("message", "Message", message)];
-            Rendered::Call(CallScript { sections, language: TRIAL_LANGUAGE.to_owned() })
+            let opening = Personal::new(format!("{greeting} Press 1 to hear it."));
+            let spoken =
+                Some(Spoken { opening, message: Personal::new("This test has arrived. It is about nobody. Goodbye.") });
+            Rendered::Call(CallScript { sections, language: TRIAL_LANGUAGE.to_owned(), spoken })
         }
     })
+}
+
+/// What a test says of an incident, for providers that fill such values into approved words.
+pub fn trial_facts(sender: &Sender) -> BTreeMap<String, String> {
+    let incident = ["id", "title", "occurred", "discovered"].map(|name| format!("incident.{name}"));
+    let texts = ["what_happened", "likely_consequences", "measures_taken", "what_you_can_do", "contact"];
+    let texts = texts.map(|name| format!("text.{name}"));
+    let tests = incident.into_iter().chain(texts).map(|name| (name, "test".to_owned()));
+    tests.chain([("organisation".to_owned(), sender.organisation.clone())]).collect()
 }
 
 fn email(sender: &Sender, to: &Personal, envelope: &Envelope) -> Result<Rendered, Problem> {
@@ -58,12 +71,17 @@ fn email(sender: &Sender, to: &Personal, envelope: &Envelope) -> Result<Rendered
         text: Writing { plain: &text, quoted: &|out| Transfer::QuotedPrintable.write(&text, out) },
         html: Writing { plain: &html, quoted: &|out| Transfer::QuotedPrintable.write(&html, out) },
     };
-    let mime = Frame::new(sender, TRIAL_LANGUAGE)?.message(&parts, envelope)?;
+    let frame = Frame::new(sender, TRIAL_LANGUAGE)?;
+    let mime = frame.message(&parts, envelope)?;
     Ok(Rendered::Email(EmailNotice {
         subject: Personal::new(subject),
         text: Personal::new(text),
         html: Personal::new(html),
         mime: Personal::new(mime),
+        message_id: envelope.message_id.clone(),
+        sender_name: frame.sender_name,
+        sender_address: frame.sender_address,
+        sender_mailbox: frame.sender_mailbox,
     }))
 }
 

@@ -92,9 +92,15 @@ impl Breaker {
             } else if open.probing {
                 open.probing = false;
                 open.rest = (open.rest * 2).min(LONGEST_REST);
-                open.until = now + open.rest;
+                let asked = outcome.retry_after.filter(|_| outcome.class == Class::RouteBroken);
+                open.until = now + open.rest.max(asked.unwrap_or(0));
             }
             return false;
+        }
+        // The provider, or its definition, knows when it is worth trying again: the day's limit, a bill to be paid.
+        if let (Class::RouteBroken, Some(wait)) = (outcome.class, outcome.retry_after) {
+            self.open_until(outcome, now + wait.max(FIRST_REST));
+            return true;
         }
         self.recent.push_back(bad);
         if self.recent.len() > LOOK_BACK {
@@ -102,12 +108,16 @@ impl Breaker {
         }
         let bads = self.recent.iter().filter(|b| **b).count();
         if bad && bads >= ENOUGH && bads * 2 >= self.recent.len() {
-            self.open = Some(Open { until: now + FIRST_REST, rest: FIRST_REST, probing: false });
-            self.reason = format!("{} {}: {}", outcome.class.as_str(), outcome.code, outcome.text);
-            self.recent.clear();
+            self.open_until(outcome, now + FIRST_REST);
             return true;
         }
         false
+    }
+
+    fn open_until(&mut self, outcome: &Outcome, until: Micros) {
+        self.open = Some(Open { until, rest: FIRST_REST, probing: false });
+        self.reason = format!("{} {}: {}", outcome.class.as_str(), outcome.code, outcome.text);
+        self.recent.clear();
     }
 
     fn slow_down(&mut self, outcome: &Outcome, now: Micros) {
@@ -133,6 +143,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::HOUR;
 
     fn outcome(class: Class) -> Outcome {
         Outcome::new(class, "x", "")
@@ -161,6 +172,17 @@ mod tests {
         breaker.probe_sent();
         assert!(!breaker.note(&outcome(Class::Accepted), 4 * FIRST_REST));
         assert_eq!(breaker.leave(4 * FIRST_REST), Leave::Free);
+    }
+
+    #[test]
+    fn a_route_that_says_when_it_works_again_rests_until_then_at_once() {
+        let mut breaker = Breaker::default();
+        assert!(breaker.note(&outcome(Class::RouteBroken).with_retry_after(HOUR), 0));
+        assert_eq!(breaker.leave(HOUR - 1), Leave::Rest { until: HOUR });
+        assert_eq!(breaker.leave(HOUR), Leave::Probe);
+        breaker.probe_sent();
+        assert!(!breaker.note(&outcome(Class::RouteBroken).with_retry_after(HOUR), HOUR));
+        assert_eq!(breaker.leave(HOUR), Leave::Rest { until: 2 * HOUR });
     }
 
     #[test]

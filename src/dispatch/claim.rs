@@ -40,6 +40,10 @@ pub(super) struct Route {
     pub per_second: f64,
     /// What the store was last told of its health.
     pub told: Option<(String, Option<Micros>)>,
+    /// A person told it to rest until then.
+    pub suspended: Micros,
+    /// Domains that a person told to rest, and until when; the same for all routes of email.
+    pub rested_domains: Arc<BTreeMap<String, Micros>>,
 }
 
 /// What notices that wait for their turn on a route learn from those before them, sooner than the loop does.
@@ -85,7 +89,14 @@ impl Route {
             accepted: 0,
             per_second: 0.0,
             told: None,
+            suspended: 0,
+            rested_domains: Arc::default(),
         }
+    }
+
+    /// What its breaker and the people who watch over it allow.
+    pub(super) fn leave(&self, now: Micros) -> Leave {
+        if now < self.suspended { Leave::Rest { until: self.suspended } } else { self.breaker.leave(now) }
     }
 
     /// Claimed and not yet ended notices at most: enough that no connection waits for the next commit, few enough that
@@ -103,7 +114,7 @@ impl Route {
     }
 
     fn free(&self, now: Micros) -> usize {
-        match self.breaker.leave(now) {
+        match self.leave(now) {
             Leave::Free => self.window().saturating_sub(self.in_flight),
             Leave::Probe => usize::from(self.in_flight == 0),
             Leave::Rest { .. } => 0,
@@ -112,7 +123,7 @@ impl Route {
 
     /// Whether it can be used now or after a short rest.
     pub(super) fn usable_within(&self, now: Micros, rest: Micros) -> bool {
-        match self.breaker.leave(now) {
+        match self.leave(now) {
             Leave::Rest { until } => until <= now + rest,
             Leave::Free | Leave::Probe => self.usable(now),
         }
@@ -120,14 +131,14 @@ impl Route {
 
     /// When to ask again whether it has room.
     fn again_at(&self, now: Micros) -> Micros {
-        match self.breaker.leave(now) {
+        match self.leave(now) {
             Leave::Rest { until } => until,
             Leave::Free | Leave::Probe => now + SECOND / 10,
         }
     }
 
     pub(super) fn usable(&self, now: Micros) -> bool {
-        match self.breaker.leave(now) {
+        match self.leave(now) {
             Leave::Free => true,
             Leave::Probe => self.in_flight == 0,
             Leave::Rest { .. } => false,
@@ -288,6 +299,10 @@ async fn claim_for_route<C: Carrier>(
     let mut taken: Vec<Taken> = Vec::with_capacity(due.len());
     let mut postponed = Vec::new();
     for mut notice in due {
+        if let Some(until) = rested_until(route, carrier, live.no, &notice) {
+            postponed.push((notice.notice, until));
+            continue;
+        }
         let at = schedule.as_ref().map_or(now, |s| s.next_slot(now, &plan.limits));
         let mut late = schedule.as_ref().map(|_| lateness(&plan.limits));
         if let Some((domain, window)) = domain_limit(plan, carrier, live.no, &notice) {
@@ -323,6 +338,14 @@ async fn claim_for_route<C: Carrier>(
         tx.mark_sending(live.no, (&plan.name, &plan.provider), &notices, worker, now).await?;
     }
     Ok((taken, !postponed.is_empty()))
+}
+
+/// When the rest of the domain ends that the notice goes to, if a person ordered one.
+fn rested_until<C: Carrier>(route: &Route, carrier: &C, campaign: i64, notice: &Due) -> Option<Micros> {
+    if route.rested_domains.is_empty() || route.plan.channel != Channel::Email {
+        return None;
+    }
+    route.rested_domains.get(&carrier.domain(campaign, notice)?).copied()
 }
 
 /// The limit of the domain that the notice goes to, where the route has one.

@@ -4,6 +4,7 @@ use super::Carrier;
 use super::run::Dispatcher;
 use crate::model::campaign::CampaignState;
 use crate::model::incident::CampaignPlan;
+use crate::model::suspension::{of_route, rested_domains};
 use crate::model::time::Micros;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ impl<C: Carrier> Dispatcher<C> {
         }
         self.looked = Some(Instant::now());
         let states: BTreeMap<i64, CampaignState> = self.store.campaign_states().await?.into_iter().collect();
+        self.look_at_suspensions().await?;
         let mut resumed = false;
         for live in self.live.values_mut() {
             let running = states.get(&live.no) == Some(&CampaignState::Running);
@@ -62,6 +64,21 @@ impl<C: Carrier> Dispatcher<C> {
         // While it was paused its list may have grown.
         if new || resumed {
             self.take_up().await?;
+        }
+        Ok(())
+    }
+
+    /// Learns what a person told to rest. What waits with a worker for its turn on such a route goes back.
+    async fn look_at_suspensions(&mut self) -> Result<(), StoreError> {
+        let now = self.time.now();
+        let suspensions = self.store.suspensions(now).await?;
+        let domains = Arc::new(rested_domains(&suspensions));
+        for route in &mut self.routes {
+            route.suspended = of_route(&suspensions, &route.plan.name).map_or(0, |s| s.until);
+            route.rested_domains = domains.clone();
+            if route.suspended > now {
+                route.rests.set(true);
+            }
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod orphans;
 mod pulse;
 mod record;
 mod run;
+pub mod settle;
 mod share;
 mod turn;
 
@@ -24,6 +25,7 @@ pub use run::{Dispatcher, End, Until};
 
 use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
+use crate::model::ladder::Evidence;
 use crate::model::lease::Lease;
 use crate::model::outcome::Outcome;
 use crate::model::problem::Problem;
@@ -52,7 +54,10 @@ pub struct RoutePlan {
     /// Lower-case A-label domain and its limit; email only.
     pub domain_limits: Vec<(String, Window)>,
     pub idempotent: bool,
-    pub reports_delivery: bool,
+    /// The best that the provider reports later.
+    pub best: Evidence,
+    /// Reports may name a message by nothing but the provider's id.
+    pub named_by_id: bool,
 }
 
 /// One notice on its way to the wire.

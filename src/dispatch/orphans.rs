@@ -61,7 +61,7 @@ impl<C: Carrier> Dispatcher<C> {
             let route = |name: &str| self.routes.iter().find(|r| r.plan.name == name).map(|r| &r.plan);
             let ended: Vec<Ended> = orphans.into_iter().map(|o| orphaned(&plan, route(&o.route), o, now)).collect();
             tracing::warn!(campaign, notices = ended.len(), "notices of a worker that went away are now unknown");
-            tx.record(campaign, &plan.ladder, &ended, now).await?;
+            self.record(tx, campaign, &plan, &ended, now).await?;
             touched.push(campaign);
         }
         Ok(more)
@@ -81,7 +81,7 @@ impl<C: Carrier> Dispatcher<C> {
             let Some(plan) = self.plan_of(campaign).await? else { continue };
             let route = |name: &str| self.routes.iter().find(|r| r.plan.name == name).map(|r| &r.plan);
             let ended: Vec<Ended> = lost.into_iter().map(|o| never_started(&plan, route(&o.route), o, now)).collect();
-            tx.record(campaign, &plan.ladder, &ended, now).await?;
+            self.record(tx, campaign, &plan, &ended, now).await?;
             touched.push(campaign);
         }
         Ok(())

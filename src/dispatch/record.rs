@@ -3,6 +3,7 @@
 use super::RoutePlan;
 use crate::model::decide::{Ended as Facts, decide};
 use crate::model::incident::CampaignPlan;
+use crate::model::ladder::Evidence;
 use crate::model::notice::NoticeState;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::time::Micros;
@@ -30,7 +31,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         tries: back.due.tries,
         first_due: back.due.first_due,
         idempotent: route.idempotent,
-        reports_delivery: route.reports_delivery,
+        best: route.best,
         in_doubt: back.due.state == NoticeState::Unknown,
         jitter: rand::random(),
     };
@@ -41,6 +42,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         attempt: back.attempt,
         worker: back.worker,
         route: route.name.clone(),
+        named_by_id: route.named_by_id,
         refusals: back.due.refusals,
         outcome: back.outcome,
         decision,
@@ -77,7 +79,7 @@ fn without_carrier(
         tries: 0,
         first_due: orphan.first_due,
         idempotent: route.is_some_and(|r| r.idempotent),
-        reports_delivery: route.is_some_and(|r| r.reports_delivery),
+        best: route.map_or(Evidence::Accepted, |r| r.best),
         in_doubt: orphan.in_doubt,
         jitter: 0.0,
     };
@@ -88,6 +90,7 @@ fn without_carrier(
         attempt: orphan.attempt,
         worker: orphan.worker,
         route: orphan.route,
+        named_by_id: false,
         refusals: orphan.refusals,
         outcome,
         decision,

@@ -299,7 +299,7 @@ impl<C: Carrier> Dispatcher<C> {
             live.in_flight += 1;
         }
         let at_work = &mut self.routes[job.route];
-        let leave = at_work.breaker.leave(job.started_at);
+        let leave = at_work.leave(job.started_at);
         let probe = leave == Leave::Probe;
         if probe {
             at_work.breaker.probe_sent();

@@ -3,10 +3,12 @@
 use super::claim::{Moment, Route, claim};
 use super::record::{Back, ended};
 use super::run::{Dispatcher, chain};
+use super::settle::settle_early;
 use super::{Carrier, Job};
 use crate::model::campaign::CampaignState;
 use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
+use crate::model::ladder::Evidence;
 use crate::model::outcome::Class;
 use crate::model::time::{Micros, SECOND};
 use crate::store::record::Ended;
@@ -166,7 +168,7 @@ impl<C: Carrier> Dispatcher<C> {
             live.halt();
         }
         for (campaign, (plan, ended)) in batches {
-            tx.record(*campaign, &plan.ladder, ended, moment.now).await?;
+            self.record(tx, *campaign, plan, ended, moment.now).await?;
         }
         let mut touched: Vec<i64> = batches.keys().copied().collect();
         let mut done = Done { orphans_left: self.orphans_left, ..Done::default() };
@@ -186,6 +188,21 @@ impl<C: Carrier> Dispatcher<C> {
             tx.cancel_waiting(no, moment.now, CANCEL_CHUNK).await?;
         }
         Ok(done)
+    }
+
+    /// Records ended attempts, and applies what came back about them before they had ended.
+    pub(super) async fn record(
+        &self,
+        tx: &mut Tx<'_>,
+        campaign: i64,
+        plan: &CampaignPlan,
+        ended: &[Ended],
+        now: Micros,
+    ) -> Result<(), StoreError> {
+        tx.record(campaign, &plan.ladder, ended, now).await?;
+        let routes = &self.routes;
+        let best = |name: &str| routes.iter().find(|r| r.plan.name == name).map_or(Evidence::Accepted, |r| r.plan.best);
+        settle_early(tx, campaign, plan, &best, ended.iter().map(|e| e.notice), now).await
     }
 
     /// Plans the next persons of every campaign whose turn nobody else has; up to whom each is planned now.

@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::incident::{CampaignPlan, OnUnknown};
-use super::ladder::{Planned, When};
+use super::ladder::{Evidence, Planned};
 use super::notice::{NoticeId, NoticeState};
 use super::outcome::{Class, Outcome};
 use super::person::Standing;
@@ -22,8 +22,8 @@ pub struct Ended<'a> {
     pub first_due: Micros,
     /// The route's provider takes an idempotency key.
     pub idempotent: bool,
-    /// The route's provider reports deliveries.
-    pub reports_delivery: bool,
+    /// The best that the route's provider reports later.
+    pub best: Evidence,
     /// An attempt before this one ended as `unknown` and nothing has cleared it up: it may have arrived.
     pub in_doubt: bool,
     /// A number in 0..1 that spreads retries (drawn by the caller: the core draws no lots).
@@ -109,19 +109,13 @@ fn held(ended: &Ended<'_>) -> Decision {
     }
 }
 
-fn accepted(plan: &CampaignPlan, ended: &Ended<'_>, now: Micros) -> Decision {
-    let next = plan.ladder.after(ended.reach, ended.channel, ended.notice.contact()).and_then(|planned| {
-        let step = plan.ladder.steps.get(planned.step)?;
-        let same_step = step.channel == ended.channel;
-        let wanted = match step.when {
-            When::Always => !same_step,
-            // A route that reports nothing further gives no better evidence by waiting.
-            When::NotDelivered | When::NotReached => ended.reports_delivery && !same_step,
-        };
-        wanted.then(|| (planned, now.saturating_add(step.after)))
-    });
+/// What follows once the provider has it: also where that is found out later.
+pub(super) fn accepted(plan: &CampaignPlan, ended: &Ended<'_>, now: Micros) -> Decision {
+    let notice = (ended.channel, ended.notice.contact());
+    let next = plan.ladder.owed_after(ended.reach, notice, Evidence::Accepted, ended.best);
+    let next = next.map(|(planned, after)| (planned, now.saturating_add(after)));
     // A call on the sheet of a route that reports how calls end is a call not yet made: nobody was told.
-    let call_is_open = ended.channel == Channel::Phone && ended.reports_delivery;
+    let call_is_open = ended.channel == Channel::Phone && ended.best > Evidence::Accepted;
     let standing = if next.is_some() || call_is_open { Standing::InFlight } else { Standing::Satisfied };
     Decision {
         state: NoticeState::Accepted,
@@ -134,7 +128,7 @@ fn accepted(plan: &CampaignPlan, ended: &Ended<'_>, now: Micros) -> Decision {
     }
 }
 
-fn failed(plan: &CampaignPlan, ended: &Ended<'_>, class: Class, now: Micros) -> Decision {
+pub(super) fn failed(plan: &CampaignPlan, ended: &Ended<'_>, class: Class, now: Micros) -> Decision {
     // A definite failure has nothing to wait for: the next contact or step is due at once.
     let next = plan.ladder.after(ended.reach, ended.channel, ended.notice.contact()).map(|planned| (planned, now));
     let standing = if next.is_some() { Standing::InFlight } else { Standing::NeedsHuman };
@@ -154,15 +148,22 @@ fn failed(plan: &CampaignPlan, ended: &Ended<'_>, class: Class, now: Micros) -> 
 /// same one when its breaker closes, takes the notice.
 fn wait(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome) -> Micros {
     let first = if outcome.blames_route() { plan.retry_first.min(SECOND) } else { plan.retry_first };
-    let doubled = first.saturating_mul(1 << ended.tries.min(30)).min(plan.retry_max).max(0);
+    // How long a broken route is to rest is a matter of its breaker: the notice may go by another one meanwhile.
+    let asked = outcome.retry_after.filter(|_| outcome.class != Class::RouteBroken);
+    back_off(first, plan.retry_max, ended.tries, ended.jitter).max(asked.unwrap_or(0))
+}
+
+/// `first` doubled per try up to `most`, the upper half drawn by `jitter`.
+pub(super) fn back_off(first: Micros, most: Micros, tries: u32, jitter: f64) -> Micros {
+    let doubled = first.saturating_mul(1 << tries.min(30)).min(most).max(0);
     let half = doubled / 2;
-    let spread = (half as f64 * ended.jitter.clamp(0.0, 1.0)) as Micros;
-    (half + spread).max(outcome.retry_after.unwrap_or(0))
+    let spread = (half as f64 * jitter.clamp(0.0, 1.0)) as Micros;
+    half + spread
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ladder::{Ladder, Step};
+    use super::super::ladder::{Ladder, Step, When};
     use super::super::time::{HOUR, MINUTE};
     use super::*;
     use std::collections::BTreeMap;
@@ -197,7 +198,7 @@ mod tests {
             tries: 0,
             first_due: 0,
             idempotent: false,
-            reports_delivery: false,
+            best: Evidence::Accepted,
             in_doubt: false,
             jitter: 1.0,
         }
@@ -223,10 +224,10 @@ mod tests {
         let phone = ended(Channel::Phone);
         let late = 72 * HOUR;
         check("taken", &email, Class::Accepted, 9, "accepted due=None next=None satisfied");
-        let reporting = Ended { reports_delivery: true, ..email.clone() };
+        let reporting = Ended { best: Evidence::Delivered, ..email.clone() };
         let waits = r#"accepted due=None next=Some("sms+4h") in_flight"#;
         check("a delivery report is still to come", &reporting, Class::Accepted, 9, waits);
-        let on_sheet = Ended { reports_delivery: true, ..phone.clone() };
+        let on_sheet = Ended { best: Evidence::Delivered, ..phone.clone() };
         check("a call that is on a sheet", &on_sheet, Class::Accepted, 9, "accepted due=None next=None in_flight");
         check("a call that was made", &phone, Class::Accepted, 9, "accepted due=None next=None satisfied");
         let at_once = r#"failed due=None next=Some("sms+0h") in_flight"#;
@@ -260,6 +261,8 @@ mod tests {
         assert_eq!(after(3, 1.0, &outcome), 8 * MINUTE);
         assert_eq!(after(40, 1.0, &outcome), HOUR);
         assert_eq!(after(0, 0.5, &outcome.clone().with_retry_after(2 * HOUR)), 2 * HOUR);
+        let broken = Outcome::new(Class::RouteBroken, "405", "").with_retry_after(2 * HOUR);
+        assert!(after(0, 0.5, &broken) <= SECOND, "another route may take it at once");
         // Never past the moment of giving up: the last try is made then.
         assert_eq!(after(0, 0.5, &outcome.with_retry_after(1000 * HOUR)), 72 * HOUR);
     }

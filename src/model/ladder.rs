@@ -25,9 +25,30 @@ impl When {
         }
     }
 
+    /// Whether a step of this condition is still owed to somebody of whom there is this evidence, `best` being the best
+    /// that can come from the same route: what cannot come is not waited for.
+    fn is_owed(self, have: Evidence, best: Evidence) -> bool {
+        match self {
+            When::Always => true,
+            When::NotDelivered => have < Evidence::Delivered && best > have,
+            When::NotReached => have < Evidence::Acknowledged && best > have,
+        }
+    }
+
     pub fn parse(name: &str) -> Option<When> {
         [When::NotDelivered, When::NotReached, When::Always].into_iter().find(|w| w.as_str() == name)
     }
+}
+
+/// How far a notice has demonstrably come; it only climbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// The provider has it.
+    Accepted,
+    /// It reached the mailbox, the handset, the answered telephone.
+    Delivered,
+    /// The person acted on it.
+    Acknowledged,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +98,28 @@ impl Ladder {
         let plan = self.plan(reach);
         let at = plan.iter().position(|p| (p.channel, p.contact) == (channel, contact))?;
         plan.get(at + 1).copied()
+    }
+
+    /// The first notice of a later step that is still owed when there is this evidence of the notice, and how long after
+    /// the evidence it is due. Further contacts of the same step are for failures only.
+    pub fn owed_after(
+        &self,
+        reach: &str,
+        (channel, contact): (Channel, u8),
+        have: Evidence,
+        best: Evidence,
+    ) -> Option<(Planned, Micros)> {
+        let plan = self.plan(reach);
+        let at = plan.iter().position(|p| (p.channel, p.contact) == (channel, contact))?;
+        let later = plan[at..].iter().filter(|p| p.step > plan[at].step);
+        later
+            .filter_map(|p| Some((*p, self.steps.get(p.step)?)))
+            .find_map(|(planned, step)| step.when.is_owed(have, best).then_some((planned, step.after)))
+    }
+
+    /// Whether a waiting notice of this channel is still owed when there is this evidence of another one.
+    pub fn is_owed(&self, channel: Channel, have: Evidence, best: Evidence) -> bool {
+        self.steps.iter().skip(1).any(|s| s.channel == channel && s.when.is_owed(have, best))
     }
 
     /// Whether any step uses this kind of contact.
@@ -134,5 +177,36 @@ mod tests {
         }
         assert_eq!(ladder().after("ep", Channel::Sms, 1).map(|p| p.channel), Some(Channel::Phone));
         assert_eq!(ladder().after("ep", Channel::Phone, 1), None);
+    }
+
+    #[test]
+    fn what_is_still_owed_depends_on_the_evidence_there_is_and_can_be() {
+        use Evidence::{Accepted, Acknowledged, Delivered};
+        let step = |channel, when, after| Step { channel, when, after };
+        let always_last = Ladder {
+            steps: vec![
+                step(Channel::Email, When::Always, 0),
+                step(Channel::Sms, When::NotDelivered, 4),
+                step(Channel::Phone, When::Always, 9),
+            ],
+        };
+        for (ladder, reach, have, best, want) in [
+            (&ladder(), "ep", Accepted, Accepted, None),
+            (&ladder(), "ep", Accepted, Delivered, Some(("sms", 0))),
+            (&ladder(), "eep", Accepted, Delivered, Some(("sms", 0))),
+            (&ladder(), "ep", Delivered, Delivered, None),
+            (&ladder(), "ep", Delivered, Acknowledged, Some(("phone", 0))),
+            (&ladder(), "ep", Acknowledged, Acknowledged, None),
+            (&ladder(), "e", Accepted, Delivered, None),
+            (&always_last, "ep", Accepted, Accepted, Some(("phone", 9))),
+            (&always_last, "ep", Accepted, Delivered, Some(("sms", 4))),
+            (&always_last, "ep", Delivered, Delivered, Some(("phone", 9))),
+        ] {
+            let got = ladder.owed_after(reach, (Channel::Email, 0), have, best);
+            assert_eq!(got.map(|(p, after)| (p.channel.as_str(), after)), want, "{reach} {have:?} of {best:?}");
+        }
+        assert!(always_last.is_owed(Channel::Phone, Acknowledged, Acknowledged));
+        assert!(!always_last.is_owed(Channel::Sms, Delivered, Delivered));
+        assert!(!always_last.is_owed(Channel::Email, Accepted, Delivered));
     }
 }

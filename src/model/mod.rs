@@ -1,6 +1,8 @@
 //! The words of the house as types. No I/O, no clock, no SQL: values in, values out.
 
 pub mod apply_disposition;
+pub mod apply_receipt;
+pub mod book;
 pub mod campaign;
 pub mod channel;
 pub mod contact;
@@ -20,5 +22,6 @@ pub mod problem;
 pub mod receipt;
 pub mod redact;
 pub mod rendered;
+pub mod suspension;
 pub mod telephone;
 pub mod time;

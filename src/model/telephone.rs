@@ -61,6 +61,21 @@ fn valid_number(text: &str, region: Option<Region>) -> Option<Telephone> {
     Some(Telephone { number, extension_dropped })
 }
 
+/// A number in E.164 as it is dialled within `country`, digits only; a number of another country without its plus.
+pub fn dialled_within(number: &str, country: &str) -> String {
+    let abroad = number.trim_start_matches('+');
+    let region: Option<Region> = country.parse().ok();
+    let parsed = PHONE_NUMBER_UTIL.parse(number, None).ok();
+    let inside = parsed.filter(|parsed| region.is_some() && PHONE_NUMBER_UTIL.get_region_for_number(parsed) == region);
+    inside.map_or_else(
+        || abroad.to_owned(),
+        |parsed| {
+            let national = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::National);
+            national.chars().filter(char::is_ascii_digit).collect()
+        },
+    )
+}
+
 /// Without surrounding space, invisible marks and the apostrophe by which a spreadsheet keeps a number as text.
 fn cleaned(raw: &str) -> Cow<'_, str> {
     let text = raw.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
@@ -176,5 +191,18 @@ mod tests {
     fn an_extension_is_dropped_and_said() {
         let found = parse_telephone("+1 202 555 0030 ext. 12", "").expect("a number");
         assert_eq!((found.number.reveal(), found.extension_dropped), ("+12025550030", true));
+    }
+
+    #[test]
+    fn a_number_is_dialled_as_its_country_does() {
+        for (number, want) in [
+            ("+8613900000000", "13900000000"),
+            ("+8657188888888", "057188888888"),
+            ("+14155552671", "14155552671"),
+            ("+85251234567", "85251234567"),
+        ] {
+            assert_eq!(dialled_within(number, "CN"), want);
+        }
+        assert_eq!(dialled_within("+8613900000000", "XX"), "8613900000000");
     }
 }

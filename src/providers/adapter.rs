@@ -3,14 +3,19 @@
 use super::call_sheet::CallSheet;
 use super::catalogue::Catalogue;
 use super::http::Http;
+use super::http::approved::Approved;
+use super::lookup::{LookUp, Query};
+use super::receipt::{Action, Call, Received, Refused};
 use super::sandbox::Sandbox;
 use super::settings::Settings;
 use super::smtp::Smtp;
 use super::{Abilities, Gate, NATIVE, Outgoing};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
+use crate::model::time::Micros;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -78,6 +83,47 @@ impl Adapter {
         }
     }
 
+    /// Takes a call at the route's address: receipts, and what to answer; or why it is refused, and with which status.
+    pub async fn receive(&self, call: &Call<'_>, now: Micros) -> Result<Received, Refused> {
+        match self {
+            Adapter::Http(http) => http.receive(call, now).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Err(Refused::nobody_listens()),
+        }
+    }
+
+    /// A document that the provider fetches about a notice: its media type, and itself.
+    pub fn answer(&self, name: &str, out: &Outgoing) -> Option<(&'static str, String)> {
+        match self {
+            Adapter::Http(http) => http.answer(name, out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// Does what a received call asked for on the network.
+    pub async fn perform(&self, action: &Action) -> Result<(), Problem> {
+        match self {
+            Adapter::Http(http) => http.perform(action).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => Ok(()),
+        }
+    }
+
+    /// Whether its provider can report to an address of ours at all. What it reports is taken also where the ladder does
+    /// not wait for it.
+    pub fn has_reports(&self) -> bool {
+        match self {
+            Adapter::Http(http) => http.has_reports(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => false,
+        }
+    }
+
+    /// Whether its provider reports to an address of ours: then `[server] public_url` must be there.
+    pub fn listens(&self) -> bool {
+        match self {
+            Adapter::Http(http) => http.listens(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => false,
+        }
+    }
+
     /// Whether the route would work, found out without sending anything: a sentence for the operator either way.
     pub async fn check(&self) -> Result<String, Problem> {
         match self {
@@ -85,6 +131,49 @@ impl Adapter {
             Adapter::Http(http) => http.check().await,
             Adapter::CallSheet(sheet) => sheet.check().await,
             Adapter::Sandbox(sandbox) => sandbox.check().await,
+        }
+    }
+
+    /// The approved words, where the provider sends no others.
+    pub fn approved(&self) -> Option<&Approved> {
+        match self {
+            Adapter::Http(http) => http.approved(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// What the person will really receive, where that is not the text of the campaign but an approved template.
+    pub fn worded(&self, out: &Outgoing) -> Option<Rendered> {
+        match self {
+            Adapter::Http(http) => http.worded(out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// Why the route cannot carry this notice whoever it is for, found out without asking anybody: a text that is too
+    /// long for the provider, a language it has no voice for.
+    pub fn refusal(&self, out: &Outgoing) -> Option<Outcome> {
+        match self {
+            Adapter::Http(http) => http.refusal(out),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
+    /// True where the provider can be asked what became of a notice.
+    pub fn looks_up(&self) -> bool {
+        match self {
+            Adapter::Http(http) => http.looks_up(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => false,
+        }
+    }
+
+    /// Asks the provider what became of a notice. Nothing is sent to anybody.
+    pub async fn look_up(&self, query: &Query<'_>, now: Micros) -> LookUp {
+        match self {
+            Adapter::Http(http) => http.look_up(query, now).await,
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => {
+                LookUp::Unknown(Outcome::new(Class::Unknown, "no-lookup", "this provider cannot be asked"))
+            }
         }
     }
 
@@ -138,7 +227,9 @@ outcome = "unknown"
         let changed = kannel.text.replace("20s", "21s");
         let (_directory, catalogue) = overlay(&[("mine.toml", MINE), ("kannel.toml", &changed), ("README.md", "x")]);
         let catalogue = catalogue.expect("valid");
-        assert_eq!(catalogue.names().collect::<Vec<_>>(), ["kannel", "mine", "twilio-sms", "webhook"]);
+        let mut all: Vec<&str> = built_in.names().chain(["mine"]).collect();
+        all.sort_unstable();
+        assert_eq!(catalogue.names().collect::<Vec<_>>(), all);
         let replaced = catalogue.get("kannel").expect("there");
         assert!(replaced.digest != kannel.digest && replaced.digest.len() == 64);
         assert!(replaced.origin.ends_with("kannel.toml") && kannel.origin == "built in");

@@ -3,40 +3,74 @@
 //!
 //! A rule without an example is a problem: nobody has seen it match.
 
-use super::definition::Definition;
 use super::definition::check::example_settings;
 use super::definition::file::{Example, Respond};
+use super::definition::{Auth, Definition};
 use super::http::Http;
-use super::settings::Settings;
-use super::{Gate, Outgoing};
+use super::settings::{SettingKind, Settings};
+use super::{Gate, Outgoing, lookup_examples, receipt_examples};
 use crate::model::channel::Channel;
 use crate::model::outcome::Outcome;
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
-use crate::model::rendered::{EmailNotice, Rendered, SmsCoding, SmsNotice};
+use crate::model::rendered::{CallScript, EmailNotice, Rendered, SmsCoding, SmsNotice, Spoken};
 use crate::model::time::{parse_duration, print_duration};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const SAMPLE_TEXT: &str = "Your data was affected. Call us.";
+const SAMPLE_MIME: &str = "From: Example Ltd <dpo@example.com>\r\nTo: <jane@example.org>\r\n\
+    Subject: About your data\r\nMessage-ID: <nTOKEN@example.com>\r\n\r\nYour data was affected.\r\n";
+/// A key of nobody, for definitions that sign.
+const EXAMPLE_KEY: &str = include_str!("http/example_key.pem");
+
+/// A rule that nobody has seen match.
+pub(super) const NEVER_SEEN: &str = "no example reaches it: add one that does";
+
+/// Something that was tried, and what did not come out as the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The place in the file: `acme.toml, example 3`.
+    pub what: String,
+    pub wrong: Vec<String>,
+}
+
+impl Tried {
+    pub(super) fn new(what: impl Into<String>) -> Tried {
+        Tried { what: what.into(), wrong: Vec::new() }
+    }
+
+    pub(super) fn wrong(what: impl Into<String>, wrong: &str) -> Tried {
+        Tried { what: what.into(), wrong: vec![wrong.to_owned()] }
+    }
+
+    pub fn problems(&self) -> impl Iterator<Item = Problem> {
+        self.wrong.iter().map(|wrong| Problem::new("bad-example", &self.what, format!("{}: {wrong}", self.what)))
+    }
+}
 
 /// Everything that does not come out as the file says.
 pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    try_all(definition).await.iter().flat_map(Tried::problems).collect()
+}
+
+/// Every example, and every rule that has none.
+pub async fn try_all(definition: &Arc<Definition>) -> Vec<Tried> {
+    let mut tried = Vec::new();
     let mut seen = BTreeSet::new();
     for (index, example) in definition.examples.iter().enumerate() {
-        let place = format!("{}.toml, example {}", definition.name, index + 1);
+        let mut result = Tried::new(format!("{}.toml, example {}", definition.name, index + 1));
         match one(definition, example).await {
             Ok((trace, rule)) => {
-                let differences = differences(example, &trace);
-                problems.extend(differences.into_iter().map(|difference| problem(&place, &difference)));
+                result.wrong = differences(example, &trace);
                 seen.extend(rule.map(|rule| (example.probe, rule)));
             }
-            Err(message) => problems.push(problem(&place, &message)),
+            Err(message) => result.wrong.push(message),
         }
+        tried.push(result);
     }
     let exchanges = [(false, Some(&definition.send)), (true, definition.probe.as_ref())];
     for (probe, exchange) in exchanges {
@@ -44,15 +78,13 @@ pub async fn run(definition: &Arc<Definition>) -> Vec<Problem> {
             if !seen.contains(&(probe, rule)) {
                 let section = if probe { "probe" } else { "send" };
                 let place = format!("{}.toml, {section}.rule {}", definition.name, rule + 1);
-                problems.push(problem(&place, "no example reaches it: add one that does"));
+                tried.push(Tried::wrong(place, NEVER_SEEN));
             }
         }
     }
-    problems
-}
-
-fn problem(place: &str, message: &str) -> Problem {
-    Problem::new("bad-example", place, format!("{place}: {message}"))
+    tried.extend(lookup_examples::run(definition).await);
+    tried.extend(receipt_examples::run(definition));
+    tried
 }
 
 struct Trace {
@@ -64,16 +96,11 @@ struct Trace {
 async fn one(definition: &Arc<Definition>, example: &Example) -> Result<(Trace, Option<usize>), String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("no local port: {error}"))?;
     let port = listener.local_addr().map_err(|error| format!("no local port: {error}"))?.port();
-    let mut settings: Settings = definition.example_settings.clone();
-    settings.merge(example_settings(&definition.settings, &example.settings));
-    let settings = settings.with("base_url", format!("http://127.0.0.1:{port}"));
-    let channel = match &example.channel {
-        Some(name) => Channel::parse(name).ok_or_else(|| format!("no channel is called `{name}`"))?,
-        None => *definition.channels.first().ok_or("the definition serves no channel")?,
-    };
-    let http = Http::build("example", channel, &settings, 1, Arc::clone(definition))
-        .map_err(|problems| problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))?;
-    let out = sample(channel, example.text.as_deref().unwrap_or(SAMPLE_TEXT));
+    let (http, mut out) =
+        route(definition, &example.settings, example.channel.as_deref(), example.text.as_deref(), port)?;
+    if let Some(language) = &example.language {
+        out.language.clone_from(language);
+    }
     let gate = Gate::default();
     let exchange =
         async { if example.probe { http.probe_traced().await } else { http.send_traced(&out, &gate).await } };
@@ -87,8 +114,39 @@ async fn one(definition: &Arc<Definition>, example: &Example) -> Result<(Trace, 
     Ok((Trace { outcome, request }, rule))
 }
 
+/// The settings of the file's examples, with those of one of them over them.
+pub(super) fn settings_of(definition: &Definition, own: &BTreeMap<String, toml::Value>) -> Settings {
+    let mut settings = Settings::new();
+    if let Auth::Jwt { key, .. } = &definition.send.auth {
+        settings = settings.with_secret(key, EXAMPLE_KEY);
+    }
+    settings.merge(definition.example_settings.clone());
+    settings.merge(example_settings(&definition.settings, own));
+    settings
+}
+
+/// A route of the definition to a server on this machine, and a notice for it.
+pub(super) fn route(
+    definition: &Arc<Definition>,
+    own: &BTreeMap<String, toml::Value>,
+    channel: Option<&str>,
+    text: Option<&str>,
+    port: u16,
+) -> Result<(Http, Outgoing), String> {
+    let settings = settings_of(definition, own);
+    let urls = definition.settings.iter().filter(|declared| declared.kind == SettingKind::Url);
+    let settings = urls.fold(settings, |settings, url| settings.with(&url.name, format!("http://127.0.0.1:{port}")));
+    let channel = match channel {
+        Some(name) => Channel::parse(name).ok_or_else(|| format!("no channel is called `{name}`"))?,
+        None => *definition.channels.first().ok_or("the definition serves no channel")?,
+    };
+    let http = Http::build("example", channel, &settings, 1, Arc::clone(definition))
+        .map_err(|problems| problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))?;
+    Ok((http, sample(channel, text.unwrap_or(SAMPLE_TEXT))))
+}
+
 /// Takes one request and answers it.
-async fn answer_once(listener: &TcpListener, respond: &Respond) -> Result<String, String> {
+pub(super) async fn answer_once(listener: &TcpListener, respond: &Respond) -> Result<String, String> {
     let served = async {
         let (mut stream, _) = listener.accept().await?;
         let mut request = Vec::new();
@@ -138,11 +196,23 @@ pub fn sample(channel: Channel, text: &str) -> Outgoing {
                 subject: Personal::new("About your data"),
                 text: Personal::new(text),
                 html: Personal::new(html),
-                mime: Personal::default(),
+                mime: Personal::new(SAMPLE_MIME),
+                message_id: "nTOKEN@example.com".to_owned(),
+                sender_name: "Example Ltd".to_owned(),
+                sender_address: "dpo@example.com".to_owned(),
+                sender_mailbox: "Example Ltd <dpo@example.com>".to_owned(),
             };
             ("jane@example.org", Rendered::Email(email))
         }
-        Channel::Sms | Channel::Phone => ("+15555550100", Rendered::Sms(sample_sms(text))),
+        Channel::Sms => ("+15555550100", Rendered::Sms(sample_sms(text))),
+        Channel::Phone => {
+            let spoken = Spoken {
+                opening: Personal::new("This is a call of Example & Sons for <you>. Press 1."),
+                message: Personal::new(text),
+            };
+            let script = CallScript { sections: Vec::new(), language: "en".to_owned(), spoken: Some(spoken) };
+            ("+15555550100", Rendered::Call(script))
+        }
     };
     Outgoing {
         channel,
@@ -155,6 +225,11 @@ pub fn sample(channel: Channel, text: &str) -> Outgoing {
         to: Personal::new(to),
         country: "US".to_owned(),
         language: "en".to_owned(),
+        hook: Some("https://notices.example.com/hooks/example/hTOKEN".to_owned()),
+        facts: Arc::new(BTreeMap::from([
+            ("organisation".to_owned(), "Example Ltd".to_owned()),
+            ("text.contact".to_owned(), "+1 555 555 0199".to_owned()),
+        ])),
         rendered,
     }
 }
@@ -204,11 +279,18 @@ mod tests {
     #[tokio::test]
     async fn every_rule_of_every_built_in_definition_is_seen_to_match() {
         let catalogue = Catalogue::load(None).expect("the built-in definitions are valid");
-        assert_eq!(catalogue.names().collect::<Vec<_>>(), ["kannel", "twilio-sms", "webhook"]);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/providers");
+        let files = fs_err::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let files = files.filter_map(|name| name.to_str()?.strip_suffix(".toml").map(str::to_owned));
+        let files: BTreeSet<String> = files.collect();
+        assert_eq!(catalogue.names().map(str::to_owned).collect::<BTreeSet<_>>(), files);
+        assert!(files.len() > 10);
+        let mut problems = Vec::new();
         for entry in catalogue.entries() {
             assert!(!entry.definition.examples.is_empty());
-            assert_eq!(run(&entry.definition).await, []);
+            problems.extend(run(&entry.definition).await.into_iter().map(|problem| problem.message));
         }
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 
     #[tokio::test]

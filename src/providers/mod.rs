@@ -6,17 +6,23 @@ pub mod catalogue;
 pub mod definition;
 pub mod examples;
 pub mod http;
+pub mod lookup;
+pub mod lookup_examples;
 pub mod native;
 pub mod private_file;
+pub mod receipt;
+pub mod receipt_examples;
 pub mod sandbox;
 pub mod settings;
 pub mod smtp;
 
 use crate::model::channel::Channel;
+use crate::model::ladder::Evidence;
 use crate::model::lease::Lease;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,6 +53,10 @@ pub struct Outgoing {
     pub country: String,
     /// Language the notice is written in, BCP 47.
     pub language: String,
+    /// The address that takes the route's reports, `{public_url}/hooks/{route}/{hook token}`, where there is one.
+    pub hook: Option<String>,
+    /// What the campaign says in that language, by the names that template sets use: `organisation`, `text.contact`.
+    pub facts: Arc<BTreeMap<String, String>>,
     pub rendered: Rendered,
 }
 
@@ -57,6 +67,19 @@ pub struct Abilities {
     pub idempotent: bool,
     /// The provider later reports deliveries, so `accepted` alone is not the last word.
     pub reports_delivery: bool,
+    /// The provider also reports that the person acted on the notice.
+    pub acknowledges: bool,
+}
+
+impl Abilities {
+    /// The best that can come back about a notice.
+    pub fn best(self) -> Evidence {
+        match (self.reports_delivery, self.acknowledges) {
+            (true, true) => Evidence::Acknowledged,
+            (true, false) => Evidence::Delivered,
+            (false, _) => Evidence::Accepted,
+        }
+    }
 }
 
 /// The distance this worker keeps between two sends of a route.

@@ -65,7 +65,7 @@ pub fn native(name: &str) -> Option<Native> {
             about: "Telephone by people: a sheet with a script for each person; how the calls ended is read back.",
             docs: "",
             settings: described(CallSheet::declarations(), &CALL_SHEET),
-            abilities: Abilities { idempotent: true, reports_delivery: true },
+            abilities: Abilities { idempotent: true, reports_delivery: true, acknowledges: true },
         }),
         "sandbox" => Some(Native {
             name: "sandbox",

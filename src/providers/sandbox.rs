@@ -173,6 +173,9 @@ fn shown(out: &Outgoing) -> (String, &'static str) {
             for (_, heading, body) in &script.sections {
                 text.push_str(&format!("\n## {heading}\n{}\n", body.reveal()));
             }
+            if let Some(spoken) = &script.spoken {
+                text.push_str(&format!("\n## (spoken)\n{}\n{}\n", spoken.opening.reveal(), spoken.message.reveal()));
+            }
             (text, "txt")
         }
     }

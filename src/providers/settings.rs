@@ -4,6 +4,7 @@
 //! secret. An adapter declares what it takes, and [`Settings::declared`] gives back typed values or every problem at
 //! once. Values never appear in `Debug`, problems name the key and the route only.
 
+use super::definition::leaf::{Name, Value};
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,17 +17,24 @@ pub struct Setting {
     value: SecretString,
     /// True when it came from `env:` or `file:`, so that it may be a secret.
     referenced: bool,
+    /// True where a table was written, kept as JSON.
+    table: bool,
 }
 
 impl Setting {
     /// A value written into the config file itself; numbers and booleans as their text.
     pub fn clear(value: impl Into<String>) -> Setting {
-        Setting { value: SecretString::from(value.into()), referenced: false }
+        Setting { value: SecretString::from(value.into()), referenced: false, table: false }
+    }
+
+    /// A table of texts, as JSON.
+    pub fn table(json: impl Into<String>) -> Setting {
+        Setting { table: true, ..Setting::clear(json) }
     }
 
     /// A value that config found through `env:NAME` or `file:PATH`.
     pub fn referenced(value: impl Into<String>) -> Setting {
-        Setting { value: SecretString::from(value.into()), referenced: true }
+        Setting { value: SecretString::from(value.into()), referenced: true, table: false }
     }
 }
 
@@ -51,6 +59,8 @@ pub enum SettingKind {
     Boolean,
     /// Absolute, `http` or `https`, without user, query or fragment.
     Url,
+    /// Names and texts; kept as JSON.
+    Table,
 }
 
 impl SettingKind {
@@ -62,6 +72,7 @@ impl SettingKind {
             SettingKind::Integer => "a whole number",
             SettingKind::Boolean => "true or false",
             SettingKind::Url => "an address that begins with http:// or https://",
+            SettingKind::Table => "a table of texts, as { name = \"…\" }",
         }
     }
 }
@@ -100,6 +111,7 @@ impl SettingDecl {
             SettingKind::Integer => value.parse::<i64>().is_ok(),
             SettingKind::Boolean => value.parse::<bool>().is_ok(),
             SettingKind::Url => is_plain_url(value),
+            SettingKind::Table => serde_json::from_str::<BTreeMap<String, String>>(value).is_ok(),
         };
         if !fits {
             return Some(format!("must be {}", self.kind.described()));
@@ -147,6 +159,17 @@ impl Declared {
         {
             self.0.insert(name.to_owned(), setting);
         }
+    }
+
+    /// Gives `name` a value where it has none.
+    pub fn fill(&mut self, name: &str, value: String) {
+        self.0.entry(name.to_owned()).or_insert_with(|| Setting::clear(value));
+    }
+
+    /// What a name in a leaf stands for, where it is a setting.
+    pub fn value(&self, name: &Name) -> Value<'_> {
+        let setting = if let Name::Setting(setting) = name { self.text(setting) } else { None };
+        Value::Text(setting.unwrap_or_default().into())
     }
 
     /// Every name with its value as text, secrets included.
@@ -226,6 +249,8 @@ impl Settings {
         let value = setting.value.expose_secret();
         let objection = if declaration.required && value.is_empty() {
             Some("is empty".to_owned())
+        } else if setting.table != (declaration.kind == SettingKind::Table) {
+            Some(format!("must be {}", declaration.kind.described()))
         } else {
             declaration.objection(value)
         };

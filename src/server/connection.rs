@@ -2,24 +2,28 @@
 
 use super::probes;
 use crate::app::health::Health;
+use crate::app::hooks::Hooks;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-/// Connections at once; others wait in the system's queue.
-const MOST_CONNECTIONS: usize = 64;
-/// How long a client may take to ask.
+/// Connections at once; others wait in the system's queue. Providers report over dozens of them.
+const MOST_CONNECTIONS: usize = 512;
+/// How long a client may take to ask, and be silent between two questions.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
-/// How long a connection may last, answer and all.
-const LONGEST_CONNECTION: Duration = Duration::from_secs(20);
-/// The head of a request; bodies are not read.
+/// How long a connection is used before it is to be opened anew.
+const LONGEST_USE: Duration = Duration::from_secs(120);
+/// What is then under way ends by then, answer and all.
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+/// The head of a request.
 const LARGEST_HEAD: usize = 16 * 1024;
 
 /// Why nobody can reach this process.
@@ -66,8 +70,8 @@ impl Listening {
     }
 
     /// Answers for ever.
-    pub async fn serve(self, health: Arc<Health>) {
-        let router = probes::router(health);
+    pub async fn serve(self, health: Arc<Health>, hooks: Arc<Hooks>) {
+        let router = probes::router(health, hooks);
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         while let Ok(place) = room.clone().acquire_owned().await {
             match self.listener.accept().await {
@@ -75,9 +79,7 @@ impl Listening {
                     let router = router.clone();
                     tokio::spawn(async move {
                         let _place = place;
-                        if tokio::time::timeout(LONGEST_CONNECTION, answer(stream, router)).await.is_err() {
-                            tracing::debug!("a client took too long");
-                        }
+                        answer(stream, router).await;
                     });
                 }
                 Err(error) => {
@@ -91,13 +93,26 @@ impl Listening {
 }
 
 async fn answer(stream: TcpStream, router: Router) {
+    // Small answers, each of which somebody waits for.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection delays its answers");
+    }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(LONGEST_REQUEST)
-        .keep_alive(false)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection ended early");
+    let mut connection = pin!(connection);
+    let ended = match tokio::time::timeout(LONGEST_USE, connection.as_mut()).await {
+        Ok(ended) => Ok(ended),
+        Err(_) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(LONGEST_ANSWER, connection).await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        Err(_) => tracing::debug!("a client took too long"),
     }
 }

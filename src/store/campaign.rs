@@ -38,7 +38,8 @@ const COLUMNS: &str = "no, id, incident, kind, title, state, reason, created_at,
     templates, sender, list_digest, texts_digest, ladder_digest, keys, last_person, planned";
 
 /// The tables that hold a part of their own for every campaign.
-const PARTITIONED: [&str; 7] = ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "note"];
+const PARTITIONED: [&str; 9] =
+    ["row_problem", "person", "sealed_person", "contact", "notice", "attempt", "known_as", "receipt", "note"];
 
 const STATES: &str = "select no, state from campaign order by no";
 
@@ -129,16 +130,24 @@ impl Tx<'_> {
         self.store.states_of(&rows)
     }
 
-    /// The number the next campaign gets; nobody else is given it before this transaction ends.
+    /// The number the next campaign gets; nobody else is given it before this transaction ends, or ever: what was made
+    /// for a campaign (tokens that providers know, an archive) must not fit another after it was dropped.
     pub async fn next_campaign_no(&mut self) -> Result<i64, StoreError> {
         if self.engine() == Engine::Postgres {
             let alone = "lock table campaign in share row exclusive mode";
             sqlx::query(alone).execute(self.conn()).await.map_err(|e| self.fail(e))?;
         }
-        sqlx::query_scalar("select coalesce(max(no), 0) + 1 from campaign")
-            .fetch_one(self.conn())
-            .await
-            .map_err(|e| self.fail(e))
+        let given: String = sqlx::query_scalar(
+            "insert into meta (name, value)
+             values ('last-campaign', (select cast(coalesce(max(no), 0) + 1 as text) from campaign))
+             on conflict (name) do update set value = (select cast(max(n) + 1 as text) from (
+                 select cast(meta.value as bigint) as n union all select coalesce(max(no), 0) from campaign) as known)
+             returning value",
+        )
+        .fetch_one(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
+        given.parse().map_err(|_| self.store.unreadable(format!("the campaign number `{given}`")))
     }
 
     pub async fn insert_campaign(&mut self, c: &Campaign) -> Result<(), StoreError> {

@@ -25,6 +25,27 @@ pub struct LoggedAttempt {
     pub sealed: SealedPerson,
 }
 
+/// One receipt with the sealed person it is about.
+#[derive(Clone, Debug)]
+pub struct LoggedReceipt {
+    pub id: i64,
+    pub notice: NoticeId,
+    pub attempt: i64,
+    pub route: String,
+    pub provider: String,
+    pub event: String,
+    pub class: Option<String>,
+    pub code: String,
+    pub text: String,
+    pub provider_id: Option<String>,
+    /// When it happened, by the provider.
+    pub at: Option<Micros>,
+    pub received_at: Micros,
+    /// None while the attempt has not ended that it speaks of.
+    pub state: Option<String>,
+    pub sealed: SealedPerson,
+}
+
 /// What people and the program did to the campaign, or found out about one notice.
 #[derive(Clone, Debug)]
 pub struct LoggedNote {
@@ -84,6 +105,49 @@ impl Store {
                     code: self.get(row, 10)?,
                     text: self.get(row, 11)?,
                     provider_id: self.get(row, 12)?,
+                    sealed: SealedPerson { key: self.get(row, 13)?, blob: self.get(row, 14)? },
+                })
+            })
+            .collect()
+    }
+
+    /// Up to `limit` receipts after the one with this id.
+    pub async fn receipts_after(
+        &self,
+        campaign: i64,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LoggedReceipt>, StoreError> {
+        let rows = sqlx::query(
+            "select r.id, r.notice, r.attempt, r.route, a.provider, r.event, r.class, r.code, r.text, r.provider_id, r.at,
+                    r.received_at, r.state, s.wrapped_key, s.sealed
+             from receipt r
+             join attempt a on a.campaign = r.campaign and a.notice = r.notice and a.no = r.attempt
+             join sealed_person s on s.campaign = r.campaign and s.no = r.notice / 4096
+             where r.campaign = $1 and r.id > $2 order by r.id limit $3",
+        )
+        .bind(campaign)
+        .bind(after)
+        .bind(limit as i64)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.fail(e))?;
+        rows.iter()
+            .map(|row| {
+                Ok(LoggedReceipt {
+                    id: self.get(row, 0)?,
+                    notice: NoticeId(self.get(row, 1)?),
+                    attempt: self.get(row, 2)?,
+                    route: self.get(row, 3)?,
+                    provider: self.get(row, 4)?,
+                    event: self.get(row, 5)?,
+                    class: self.get(row, 6)?,
+                    code: self.get(row, 7)?,
+                    text: self.get(row, 8)?,
+                    provider_id: self.get(row, 9)?,
+                    at: self.get(row, 10)?,
+                    received_at: self.get(row, 11)?,
+                    state: self.get(row, 12)?,
                     sealed: SealedPerson { key: self.get(row, 13)?, blob: self.get(row, 14)? },
                 })
             })

@@ -21,9 +21,12 @@ mod postgres;
 pub mod preview;
 pub mod receipt;
 pub mod record;
+pub mod report;
 pub mod route;
+pub mod settle;
 mod sqlite;
 pub mod status;
+pub mod suspension;
 pub mod worker;
 
 pub(crate) use engine::Engine;
@@ -145,8 +148,23 @@ impl Store {
         }
     }
 
+    /// Starts a transaction beside those of a worker's turns, which it need not wait for where several may write.
+    pub async fn begin_beside(&self) -> Result<Tx<'_>, StoreError> {
+        match self.engine() {
+            Engine::Sqlite => self.begin().await,
+            Engine::Postgres => {
+                let text = "begin; set local idle_in_transaction_session_timeout = '10s'".to_owned();
+                self.begin_on(&self.readers, text).await
+            }
+        }
+    }
+
     async fn begin_with(&self, text: String) -> Result<Tx<'_>, StoreError> {
-        let mut connection = self.writer.acquire().await.map_err(|e| self.fail(e))?;
+        self.begin_on(&self.writer, text).await
+    }
+
+    async fn begin_on(&self, pool: &AnyPool, text: String) -> Result<Tx<'_>, StoreError> {
+        let mut connection = pool.acquire().await.map_err(|e| self.fail(e))?;
         let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut *connection).await;
         let tx = Tx { store: self, connection, committed: false, sums: BTreeMap::new() };
         begun.map_err(|e| self.fail(e))?;

@@ -20,6 +20,8 @@ pub struct Ended {
     /// Who had it on the way.
     pub worker: i64,
     pub route: String,
+    /// Reports may name its message by nothing but the provider's id.
+    pub named_by_id: bool,
     pub refusals: u32,
     pub outcome: Outcome,
     pub decision: Decision,
@@ -42,6 +44,7 @@ impl Tx<'_> {
         }
         self.move_notices(campaign, ended, now).await?;
         self.finish_attempts(campaign, ended, now).await?;
+        self.remember_names(campaign, ended).await?;
         let mut changes: Vec<(String, String, i64)> = vec![("notice".into(), "sending".into(), -(ended.len() as i64))];
         for e in ended {
             changes.push(("notice".into(), e.decision.state.as_str().into(), 1));
@@ -54,6 +57,18 @@ impl Tx<'_> {
         changes.extend(self.move_persons(campaign, ladder, ended, &added, now).await?);
         self.tally(campaign, changes);
         Ok(())
+    }
+
+    /// Remembers under which ids providers will speak of these attempts; some give one to each part of a message.
+    async fn remember_names(&mut self, campaign: i64, ended: &[Ended]) -> Result<(), StoreError> {
+        let named = ended.iter().filter(|e| e.named_by_id);
+        let ids = |e: &'_ Ended| e.outcome.provider_id.clone().unwrap_or_default();
+        let named: Vec<(i64, i64, String)> = named.map(|e| (e.notice.0, e.attempt, ids(e))).collect();
+        let names: Vec<(i64, i64, &str)> = named
+            .iter()
+            .flat_map(|(notice, no, ids)| ids.split_whitespace().map(move |id| (*notice, *no, id)))
+            .collect();
+        self.remember_as(campaign, &names).await
     }
 
     /// Those of the ended attempts that may still be recorded: their notices were not taken over.

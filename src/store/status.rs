@@ -16,6 +16,8 @@ pub struct Sums {
     pub attempts: i64,
     /// Accepted notices by route.
     pub sent: BTreeMap<String, i64>,
+    /// What came back, by event.
+    pub receipts: BTreeMap<String, i64>,
     pub by_locale: BTreeMap<String, i64>,
     pub by_country: BTreeMap<String, i64>,
     /// Persons with at least one contact of the kind, by `e` and `p`.
@@ -68,7 +70,7 @@ impl Store {
         let rows: Vec<(String, String, String, String, i64)> = sqlx::query_as(
             "select c.id, c.state, coalesce(t.kind, ''), coalesce(t.name, ''), coalesce(t.n, 0)
              from campaign c
-             left join tally t on t.campaign = c.no and t.kind in ('person', 'notice', 'attempts', 'sent')",
+             left join tally t on t.campaign = c.no and t.kind in ('person', 'notice', 'attempts', 'sent', 'receipt')",
         )
         .fetch_all(&self.readers)
         .await
@@ -91,6 +93,7 @@ impl Store {
             "notice" => *sums.notices.entry(self.word(&name, NoticeState::parse)?.as_str()).or_default() += n,
             "attempts" => sums.attempts += n,
             "sent" => *sums.sent.entry(name).or_default() += n,
+            "receipt" => *sums.receipts.entry(name).or_default() += n,
             "locale" => *sums.by_locale.entry(name).or_default() += n,
             "country" => *sums.by_country.entry(name).or_default() += n,
             "contact" => *sums.by_contact.entry(name).or_default() += n,
@@ -126,6 +129,8 @@ impl Store {
         }
         let sent = "select route, count(*) from attempt where campaign = $1 and class = 'accepted' group by 1";
         sums.sent = pairs(sent).await.map_err(fail)?.into_iter().collect();
+        let receipts = "select event, count(*) from receipt where campaign = $1 group by 1";
+        sums.receipts = pairs(receipts).await.map_err(fail)?.into_iter().collect();
         let locale = "select locale, count(*) from person where campaign = $1 group by 1";
         sums.by_locale = pairs(locale).await.map_err(fail)?.into_iter().collect();
         let country = "select country, count(*) from person where campaign = $1 group by 1";

@@ -1,5 +1,6 @@
 //! `campaign create` for a campaign that is there already, and files that were changed or left behind since.
 
+use crate::support::app::{Engine, TestApp, on_both_engines};
 use crate::verbs::{EMAIL_SMS, LIST, Place};
 
 #[test]
@@ -97,3 +98,17 @@ fn words_that_were_changed_since_are_said_not_to_be_used() {
     place.ok("worker --once");
     assert_eq!(place.sum(), "3=3+0+0+0+0");
 }
+
+async fn a_campaigns_number_is_never_given_again(engine: Engine) {
+    let app = TestApp::new(engine, Vec::new()).await;
+    assert_eq!(app.campaign(1, &["e"]).await, 1);
+    // Nothing of it stays, as of a campaign that was archived and dropped.
+    let mut tx = app.store.begin().await.unwrap();
+    assert_eq!(tx.next_campaign_no().await.unwrap(), 2);
+    tx.commit().await.unwrap();
+    assert_eq!(app.campaign(1, &["e"]).await, 3);
+    assert_eq!(app.store.begin().await.unwrap().next_campaign_no().await.unwrap(), 4);
+    assert_eq!(app.campaign(1, &["e"]).await, 4, "what was not committed was given to nobody");
+}
+
+on_both_engines!(a_campaigns_number_is_never_given_again);

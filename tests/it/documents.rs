@@ -5,10 +5,11 @@ use clap::error::ErrorKind;
 use forewarn::cli::Cli;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/architecture.md",
     "docs/operation.md",
+    "docs/providers.md",
     "docs/templates.md",
     "providers/README.md",
     "templates/README.md",

@@ -218,3 +218,78 @@ fn a_test_message_goes_out_once_and_says_what_it_is() {
     assert_eq!((code, codes(&stdout)), (3, vec!["test-failed".to_owned()]));
     assert_eq!(serde_json::from_str::<Value>(&stdout).expect("JSON")["class"], "temporary");
 }
+
+#[test]
+fn a_route_that_waits_for_reports_needs_an_address_and_a_secret_and_tells_its_address() {
+    let route = |settings: &str| {
+        format!(
+            "[[route]]\nname = \"bridge\"\nchannel = \"sms\"\nprovider = \"webhook\"\n\
+             settings = {{ base_url = \"http://127.0.0.1:9\"{settings} }}\n"
+        )
+    };
+    let server = "[server]\npublic_url = \"https://notices.example.com\"\n";
+    let secret = ", receipts = true, hook_secret = \"file:hook.secret\"";
+    let tried = |config: &str| {
+        let dir = installation(config);
+        fs_err::write(dir.path().join("hook.secret"), "whsec_Zm9yZXdhcm4tZXhhbXBsZS1zZWNyZXQ=").expect("written");
+        let (_, stdout, _) = run(dir.path(), "doctor");
+        (dir, stdout)
+    };
+    for (config, want) in [
+        (route(secret), "`receipts = true` needs the address at which the provider reaches"),
+        (format!("{server}{}", route(", receipts = true")), "`receipts = true`: the setting `hook_secret` is missing"),
+    ] {
+        let (_dir, stdout) = tried(&config);
+        assert!(stdout.contains(want), "{want}: {stdout}");
+    }
+    let (dir, stdout) = tried(&format!("{server}{}", route(secret)));
+    assert!(!stdout.contains("receipts"), "{stdout}");
+    let (code, stdout, stderr) = run(dir.path(), "provider hook bridge");
+    assert!(code == 0 && !stderr.contains("does not wait"), "{stderr}");
+    let token = stdout.trim().strip_prefix("https://notices.example.com/hooks/bridge/").expect("an address");
+    assert!(token.len() >= 20 && token.bytes().all(|b| b.is_ascii_alphanumeric()), "{token}");
+    assert_eq!(run(dir.path(), "provider hook bridge").1, stdout, "the same every time");
+    let relay = "[[route]]\nname = \"box\"\nchannel = \"sms\"\nprovider = \"sandbox\"\nsettings = { dir = \"out\" }\n";
+    let (dir, _) = tried(&format!("{server}{relay}"));
+    assert_eq!(run(dir.path(), "provider hook box").0, 3, "a sandbox reports nothing");
+    assert_eq!(run(dir.path(), "provider hook bridge").0, 2, "there is no such route");
+}
+
+#[test]
+fn a_definition_is_linted_and_nothing_is_sent() {
+    let dir = tempfile::tempdir().expect("folder");
+    let place = dir.path().join("webhook.toml");
+    let good = include_str!("../../providers/webhook.toml");
+    fs_err::write(&place, good).expect("written");
+    let (code, stdout, _) = run(dir.path(), "provider lint webhook.toml");
+    assert_eq!(code, 0, "{stdout}");
+    for part in ["ok   webhook.toml, example 1\n", "ok   webhook.toml, receipt.example 2\n", "webhook.toml is sound"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    let lint = |text: &str| {
+        fs_err::write(&place, text).expect("written");
+        let (code, stdout, _) = run(dir.path(), "provider lint webhook.toml --json");
+        (code, serde_json::from_str::<Value>(&stdout).expect("JSON"))
+    };
+    let (code, answer) = lint(good);
+    assert_eq!((code, &answer["ok"], answer.get("refused")), (0, &true.into(), None));
+    assert!(answer["checks"].as_array().is_some_and(|checks| checks.len() > 20));
+    // A report that is taken for genuine, and a rule that nobody has seen.
+    let changed =
+        good.replace("refused = \"too-old\"", "refused = \"signature\"").replace("404,405,410\"", "404,405,410,411\"");
+    let changed = changed.replace("[[receipt.rule]]\nevent = \"progress\"", "[[receipt.rule]]\nis = { \"/event\" = \"read\" }\nevent = \"delivered\"\n\n[[receipt.rule]]\nevent = \"progress\"");
+    let (code, answer) = lint(&changed);
+    let told = answer["refused"].to_string();
+    assert_eq!((code, &answer["ok"]), (3, &false.into()), "{told}");
+    for part in ["refused: expected signature, found too-old", "receipt.rule 9: no example reaches it"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let (code, answer) = lint(&good.replace("[send.read]", "[send.raed]"));
+    assert_eq!((code, answer["checks"].as_array().map(Vec::len)), (3, Some(0)));
+    assert!(
+        answer["refused"][0]["message"].as_str().is_some_and(|said| said.contains("did you mean `read`?")),
+        "{answer}"
+    );
+    assert_eq!(run(dir.path(), "provider lint nowhere.toml").0, 1);
+    assert_eq!(run(dir.path(), "provider lint").0, 2);
+}

@@ -1,16 +1,19 @@
 //! SMS through a real Kannel: what it accepts comes to the operator, once and unchanged.
 
+use crate::support::caller::Address;
 use crate::support::kannel::{Kannel, PASSWORD, Part};
 use forewarn::content::sms_segments;
 use forewarn::model::channel::Channel;
 use forewarn::model::outcome::Class;
 use forewarn::model::personal::Personal;
+use forewarn::model::receipt::Event;
 use forewarn::model::rendered::{Rendered, SmsCoding, SmsNotice};
 use forewarn::providers::adapter::Adapter;
 use forewarn::providers::catalogue::Catalogue;
+use forewarn::providers::receipt::Call;
 use forewarn::providers::settings::Settings;
 use forewarn::providers::{Gate, Outgoing, examples};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const LATIN: &str = "Your account data (name, e-mail) may have been seen by a stranger: 100% sure? Ask @ £5 {free} ~Ä";
@@ -112,4 +115,38 @@ async fn a_gateway_without_its_operator_keeps_texts_and_one_that_is_gone_takes_n
     assert_eq!((gone.class, gone.code.as_str()), (Class::Temporary, "connect"), "{}", gone.text);
     assert!(gateway.check().await.is_err());
     assert_eq!(kannel.parts().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_operator_delivered_is_reported_under_the_token_of_its_notice() {
+    let Some(kannel) = Kannel::start() else { return };
+    let address = Address::listen().await;
+    let gateway = adapter(&kannel.settings().with("receipts", true));
+    assert!(gateway.abilities().reports_delivery);
+    let hook = format!("{}/hooks/gateway/secret", address.base_url);
+    let tokens: BTreeSet<String> = (0..30).map(|number| format!("{number:036x}")).collect();
+    for (number, token) in tokens.iter().enumerate() {
+        let text = if number % 2 == 0 { LATIN } else { CHINESE };
+        let out = sms(&format!("+49151{number:08}"), text);
+        let out = Outgoing { notice: token.clone(), hook: Some(hook.clone()), ..out };
+        let outcome = gateway.send(&out, &Gate::default()).await;
+        assert_eq!(outcome.class, Class::Accepted, "{}", outcome.text);
+    }
+    // Each is with the operator (8) before it is on the handset (1).
+    let mut reported: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    let calls = address.wait_for(2 * tokens.len()).await;
+    assert_eq!(calls.len(), 2 * tokens.len());
+    let now = jiff::Timestamp::now().as_microsecond();
+    for call in &calls {
+        let url = format!("{}{}", address.base_url, call.path);
+        let called = Call { method: &call.method, url: &url, headers: &call.headers, body: &call.body };
+        let received = gateway.receive(&called, now).await.expect("a report of the gateway");
+        let [receipt] = received.receipts.as_slice() else { panic!("one event a call") };
+        let token = receipt.token.clone().expect("our token");
+        assert!(receipt.at.is_some_and(|at| (now - at).abs() < 120 * 1_000_000), "{}", call.path);
+        reported.entry(receipt.event.as_str()).or_default().insert(token);
+    }
+    for event in [Event::Progress, Event::Delivered] {
+        assert_eq!(reported.get(event.as_str()), Some(&tokens), "{}", event.as_str());
+    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "what tests share may fail a test")]
 
+mod approved;
 mod cli;
 mod config;
 mod create_again;
@@ -12,10 +13,14 @@ mod incident_file;
 mod installation;
 mod intake_truth;
 mod kannel;
+mod moto;
 mod postgres;
+mod receipts;
+mod reported;
 mod rules;
 mod serve;
 mod smtp;
 mod sources;
 mod support;
 mod verbs;
+mod voice;

@@ -114,7 +114,7 @@ impl CallSheet {
 
     pub fn abilities(&self) -> Abilities {
         // What the callers find out is the report.
-        Abilities { idempotent: true, reports_delivery: true }
+        Abilities { idempotent: true, reports_delivery: true, acknowledges: true }
     }
 
     pub async fn check(&self) -> Result<String, Problem> {

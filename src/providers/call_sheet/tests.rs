@@ -12,7 +12,7 @@ fn call(notice: &str, name: &str, language: &str) -> Outgoing {
         ("greeting".to_owned(), "Greeting".to_owned(), Personal::new(format!("Am I speaking to {name}?\nThank you."))),
         ("message".to_owned(), "Message".to_owned(), Personal::new("Your data & <files> were read.")),
     ];
-    let script = CallScript { sections, language: language.to_owned() };
+    let script = CallScript { sections, language: language.to_owned(), spoken: None };
     let mut out = sample(Channel::Sms, "");
     out.channel = Channel::Phone;
     out.notice = notice.to_owned();

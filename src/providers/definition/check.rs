@@ -4,11 +4,19 @@
 //! stands in the path, every rule can match something, the last rule matches everything and says `unknown`, and only
 //! a 2xx reply can say `accepted`.
 
-use super::super::settings::{SettingDecl, SettingKind, Settings};
-use super::file::{self, AuthEntry, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry, SettingEntry};
+use super::super::settings::{Setting, SettingDecl, SettingKind, Settings};
+use super::answer;
+use super::auth::auth;
+use super::declare::settings;
+use super::file::{self, DefinitionFile, ExchangeEntry, ReadEntry, RuleEntry};
+use super::form::{fields, optional_key, parts};
 use super::leaf::{Leaf, Name, Piece};
+use super::lookup;
+use super::receipt::{self, Reports};
 use super::rule::{Place, Rule, Statuses};
-use super::{Auth, Body, Definition, ENGINE_SETTINGS, Exchange, Field, Node};
+use super::secrets;
+use super::template;
+use super::{Body, Definition, Exchange, Node};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -34,19 +42,19 @@ pub fn compile(stem: &str, file: &str, text: &str) -> Result<Definition, Vec<Pro
 }
 
 /// Collects problems, so that a file is corrected in one go.
-struct Findings<'a> {
+pub(super) struct Findings<'a> {
     file: &'a str,
     problems: Vec<Problem>,
 }
 
 impl Findings<'_> {
-    fn add(&mut self, place: &str, message: impl AsRef<str>) {
+    pub(super) fn add(&mut self, place: &str, message: impl AsRef<str>) {
         let message = format!("{}, {place}: {}", self.file, message.as_ref());
         self.problems.push(Problem::new("bad-definition", place, message));
     }
 
     /// The value, or `None` and a finding.
-    fn take<T>(&mut self, place: &str, result: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, place: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.add(place, message)).ok()
     }
 }
@@ -59,9 +67,20 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         findings.add("docs", "must be the https:// address of the provider's own description");
     }
     let channels = channels(&entry.channels, findings);
-    let (settings, inherited) = settings(&entry.settings, findings);
-    let scope = Scope { settings: &settings };
+    let (settings, inherited, derived) = settings(&entry, findings);
+    let scope = Scope { settings: &settings, tables: &entry.by_language };
+    secrets::stay_out(&entry, &settings, findings);
     let send = exchange("send", &entry.send, &scope, findings);
+    let answers = entry
+        .answer
+        .iter()
+        .filter_map(|(name, entry)| Some((name.clone(), answer::compile(name, entry, &scope, findings)?)));
+    let answers = answers.collect();
+    let mut look_up = |section: &str, entry: &Option<lookup::LookupEntry>| {
+        entry.as_ref().map(|entry| lookup::compile(section, entry, &scope, findings))
+    };
+    let (lookup, by_id) = (look_up("lookup", &entry.lookup), look_up("lookup_by_id", &entry.lookup_by_id));
+    let (lookup, lookup_by_id) = (lookup.flatten(), by_id.flatten());
     let probe = match &entry.probe {
         Some(probe) => Some(exchange("probe", probe, &scope, findings)?),
         None => None,
@@ -69,6 +88,12 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
     if let Some(probe) = &probe {
         probe_names_no_notice(probe, findings);
     }
+    let template = entry.template.as_ref().and_then(|entry| template::compile(entry, &scope, findings));
+    let receipt = match &entry.receipt {
+        Some(section) => Some(receipt::compile(section, &scope, findings)?),
+        None => None,
+    };
+    answers_are_there(receipt.as_ref(), &entry, findings);
     let send = send?;
     Some(Definition {
         name: entry.name,
@@ -77,30 +102,50 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         about: entry.about,
         send,
         probe,
+        template,
+        receipt,
+        lookup,
+        lookup_by_id,
+        answers,
+        by_language: entry.by_language,
         examples: entry.example,
         example_settings: example_settings(&settings, &entry.example_settings),
         settings,
         inherited,
+        derived,
     })
+}
+
+/// A rule can only be answered with a document that the file has.
+fn answers_are_there(receipt: Option<&Reports>, entry: &DefinitionFile, findings: &mut Findings<'_>) {
+    let rules = receipt.into_iter().flat_map(|reports| &reports.rules);
+    for name in rules.filter_map(|rule| rule.answer.as_ref()).filter(|name| !entry.answer.contains_key(*name)) {
+        let hint = suggestion(name, entry.answer.keys().map(String::as_str));
+        findings.add("receipt.rule", format!("the file has no document `[answer.{name}]`{hint}"));
+    }
 }
 
 /// Values of example tables as settings; those declared secret count as referenced.
 pub fn example_settings(declared: &[SettingDecl], values: &BTreeMap<String, toml::Value>) -> Settings {
-    values.iter().fold(Settings::new(), |settings, (name, value)| {
+    values.iter().fold(Settings::new(), |mut settings, (name, value)| {
         let secret = declared.iter().any(|d| d.name == *name && d.kind == SettingKind::Secret);
         let text = scalar(value);
+        if value.is_table() {
+            settings.insert(name, Setting::table(serde_json::to_string(value).unwrap_or_default()));
+            return settings;
+        }
         if secret { settings.with_secret(name, &text) } else { settings.with(name, text) }
     })
 }
 
-fn scalar(value: &toml::Value) -> String {
+pub(super) fn scalar(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
-    let carried = [Channel::Email, Channel::Sms];
+    let carried = Channel::ALL;
     if names.is_empty() {
-        findings.add("channels", "name at least one: email, sms");
+        findings.add("channels", "name at least one: email, sms, phone");
     }
     let found = names.iter().filter_map(|name| match Channel::parse(name).filter(|c| carried.contains(c)) {
         Some(channel) => Some(channel),
@@ -113,66 +158,29 @@ fn channels(names: &[String], findings: &mut Findings<'_>) -> Vec<Channel> {
     found.collect()
 }
 
-fn settings(
-    entries: &BTreeMap<String, SettingEntry>,
-    findings: &mut Findings<'_>,
-) -> (Vec<SettingDecl>, Vec<(String, String)>) {
-    let mut declared = Vec::new();
-    let mut inherited = Vec::new();
-    for (name, entry) in entries {
-        let place = format!("settings.{name}");
-        if ENGINE_SETTINGS.contains(&name.as_str()) {
-            findings.add(&place, "is a setting of the engine: every definition has it already");
-            continue;
-        }
-        if let Some(from) = &entry.default_from {
-            match entries.get(from) {
-                Some(_) => inherited.push((name.clone(), from.clone())),
-                None => findings.add(&place, format!("default_from: the file declares no setting `{from}`")),
-            }
-        }
-        let pattern = entry.pattern.as_ref().and_then(|pattern| {
-            findings.take(&place, Regex::new(pattern).map_err(|_| "pattern is no regular expression".to_owned()))
-        });
-        let default = entry.default.as_ref().map(scalar);
-        if entry.kind == SettingKind::Secret && default.is_some() {
-            findings.add(&place, "a secret has no default");
-        }
-        let declaration = SettingDecl {
-            name: name.clone(),
-            kind: entry.kind,
-            required: !entry.optional && default.is_none() && entry.default_from.is_none(),
-            default,
-            pattern,
-            about: entry.about.clone(),
-        };
-        if let Some(objection) = declaration.default.as_ref().and_then(|value| declaration.objection(value)) {
-            findings.add(&place, format!("its default {objection}"));
-        }
-        declared.push(declaration);
-    }
-    if !declared.iter().any(|d| d.name == "base_url" && d.kind == SettingKind::Url) {
-        findings.add("settings", "declare `base_url = { kind = \"url\" }`, so that the route can be pointed elsewhere");
-    }
-    declared.push(SettingDecl::optional("ca_file", SettingKind::Text));
-    declared.push(SettingDecl::with_default("allow_plaintext", SettingKind::Boolean, "false"));
-    let duration = Regex::new("^[0-9]+(ms|s|m)$").ok();
-    declared.push(SettingDecl { pattern: duration, ..SettingDecl::optional("timeout", SettingKind::Text) });
-    (declared, inherited)
-}
-
 /// The names a leaf may use.
-struct Scope<'a> {
+pub(super) struct Scope<'a> {
     settings: &'a [SettingDecl],
+    /// The tables of `[by_language]`.
+    tables: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Scope<'_> {
-    fn leaf(&self, text: &str) -> Result<Leaf, String> {
+    pub(super) fn leaf(&self, text: &str) -> Result<Leaf, String> {
         let names: Vec<&str> = self.settings.iter().map(|d| d.name.as_str()).collect();
-        Leaf::parse(text, &names)
+        let leaf = Leaf::parse(text, &names)?;
+        for name in leaf.names() {
+            if let Name::ByLanguage(table) = name
+                && !self.tables.contains_key(table)
+            {
+                let hint = suggestion(table, self.tables.keys().map(String::as_str));
+                return Err(format!("the file has no table `[by_language.{table}]`{hint}"));
+            }
+        }
+        Ok(leaf)
     }
 
-    fn setting(&self, name: &str) -> Result<String, String> {
+    pub(super) fn setting(&self, name: &str) -> Result<String, String> {
         if self.settings.iter().any(|d| d.name == name) {
             return Ok(name.to_owned());
         }
@@ -180,13 +188,25 @@ impl Scope<'_> {
         Err(format!("the file declares no setting `{name}`{hint}"))
     }
 
-    fn is_secret(&self, name: &Name) -> bool {
+    pub(super) fn is_of_kind(&self, name: &Name, kind: SettingKind) -> bool {
         let Name::Setting(name) = name else { return false };
-        self.settings.iter().any(|d| d.name == *name && d.kind == SettingKind::Secret)
+        self.settings.iter().any(|d| d.name == *name && d.kind == kind)
     }
 }
 
 fn exchange(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Option<Exchange> {
+    let request = request(place, entry, scope, findings);
+    let rules = rules(place, entry, findings);
+    Some(Exchange { rules, ..request? })
+}
+
+/// An exchange without its rules.
+pub(super) fn request(
+    place: &str,
+    entry: &ExchangeEntry,
+    scope: &Scope<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Exchange> {
     let at = |key: &str| format!("{place}.{key}");
     let method = match entry.method.as_str() {
         "GET" => Some(Method::GET),
@@ -210,9 +230,10 @@ fn exchange(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mu
     let idempotent =
         entry.idempotent.as_deref().unwrap_or(if entry.idempotency_header.is_some() { "true" } else { "false" });
     let idempotent = findings.take(&at("idempotent"), scope.leaf(idempotent));
-    let max_segments =
-        entry.max_segments.as_deref().and_then(|text| findings.take(&at("max_segments"), scope.leaf(text)));
-    let rules = rules(place, entry, findings);
+    let mut bound =
+        |key: &str, text: &Option<String>| text.as_deref().and_then(|text| findings.take(&at(key), scope.leaf(text)));
+    let max_segments = bound("max_segments", &entry.max_segments);
+    let max_spoken = bound("max_spoken", &entry.max_spoken);
     Some(Exchange {
         method: method?,
         url: url?,
@@ -224,14 +245,15 @@ fn exchange(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mu
         idempotency_header,
         idempotent: idempotent?,
         max_segments,
-        rules,
+        max_spoken,
+        rules: Vec::new(),
     })
 }
 
-/// The host comes from `base_url` and from nothing else, and a secret never stands in a path.
+/// The host comes from a setting that is a url and from nothing else, and a secret never stands in a path.
 fn url(text: &str, scope: &Scope<'_>) -> Result<Leaf, String> {
     let leaf = scope.leaf(text)?;
-    let from_base = matches!(leaf.0.first(), Some(Piece::Value(Name::Setting(name))) if name == "base_url");
+    let from_base = matches!(leaf.0.first(), Some(Piece::Value(name)) if scope.is_of_kind(name, SettingKind::Url));
     let then_path = match leaf.0.get(1) {
         None => true,
         Some(Piece::Literal(path)) => path.starts_with('/'),
@@ -243,15 +265,10 @@ fn url(text: &str, scope: &Scope<'_>) -> Result<Leaf, String> {
     if text.contains('?') || text.contains('#') {
         return Err("must not hold `?` or `#`: write the query as a table".to_owned());
     }
-    if leaf.names().any(|name| scope.is_secret(name)) {
+    if leaf.names().any(|name| scope.is_of_kind(name, SettingKind::Secret)) {
         return Err("must not hold a secret: addresses are written down by every server on the way".to_owned());
     }
     Ok(leaf)
-}
-
-/// `Some-Header?` is left out where its value is empty.
-fn optional_key(key: &str) -> (&str, bool) {
-    key.strip_suffix('?').map_or((key, false), |name| (name, true))
 }
 
 fn headers(
@@ -270,36 +287,21 @@ fn headers(
     headers
 }
 
-fn fields(place: &str, table: &toml::Table, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Vec<Field> {
-    let mut fields = Vec::new();
-    for (key, value) in table {
-        let (name, omit_empty) = optional_key(key);
-        let leaf = match value.as_str() {
-            Some(text) => scope.leaf(text),
-            None => scope.leaf(&value.to_string()),
-        };
-        if let Some(value) = findings.take(&format!("{place}.{key}"), leaf) {
-            fields.push(Field { name: name.to_owned(), omit_empty, value });
-        }
-    }
-    fields
-}
-
 fn body(place: &str, entry: &ExchangeEntry, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Body {
-    match (&entry.form, &entry.json) {
-        (Some(_), Some(_)) => {
-            findings.add(place, "has both `form` and `json`: a request has one body");
+    let at = |key: &str| format!("{place}.{key}");
+    match (&entry.form, &entry.json, &entry.multipart) {
+        (None, None, None) => Body::None,
+        (Some(form), None, None) => Body::Form(fields(&at("form"), form, scope, findings)),
+        (None, Some(json), None) => Body::Json(node(&at("json"), &toml::Value::Table(json.clone()), scope, findings)),
+        (None, None, Some(table)) => Body::Multipart(parts(&at("multipart"), table, scope, findings)),
+        _ => {
+            findings.add(place, "has two of `form`, `json` and `multipart`: a request has one body");
             Body::None
         }
-        (Some(form), None) => Body::Form(fields(&format!("{place}.form"), form, scope, findings)),
-        (None, Some(json)) => {
-            Body::Json(node(&format!("{place}.json"), &toml::Value::Table(json.clone()), scope, findings))
-        }
-        (None, None) => Body::None,
     }
 }
 
-fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Node {
+pub(super) fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings: &mut Findings<'_>) -> Node {
     match value {
         toml::Value::String(text) => match findings.take(place, scope.leaf(text)) {
             Some(leaf) => Node::Leaf(leaf),
@@ -322,22 +324,7 @@ fn node(place: &str, value: &toml::Value, scope: &Scope<'_>, findings: &mut Find
     }
 }
 
-fn auth(entry: Option<&AuthEntry>, scope: &Scope<'_>) -> Result<Auth, String> {
-    Ok(match entry {
-        None => Auth::None,
-        Some(AuthEntry::Basic([user, password])) => {
-            Auth::Basic { user: scope.setting(user)?, password: scope.setting(password)? }
-        }
-        Some(AuthEntry::Bearer(token)) => Auth::Bearer { token: scope.setting(token)? },
-        Some(AuthEntry::Header([name, value])) => Auth::Header {
-            name: HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no possible header name"))?,
-            value: scope.setting(value)?,
-        },
-        Some(AuthEntry::Query([name, value])) => Auth::Query { name: name.clone(), value: scope.setting(value)? },
-    })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let micros = parse_duration(text).and_then(|micros| u64::try_from(micros).ok()).filter(|micros| *micros > 0);
     micros.map(Duration::from_micros).ok_or_else(|| format!("`{text}` is no duration: write `250ms`, `20s` or `5m`"))
 }
@@ -381,14 +368,21 @@ fn rule(entry: &RuleEntry, read: &ReadEntry) -> Result<Rule, String> {
         Some(text) => Place::parse(text, words).map(Some),
         None => Ok(None),
     };
+    let header = |(name, text): (&String, &String)| {
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no possible header name"))?;
+        let wanted = Regex::new(text).map_err(|_| format!("`{text}` is no regular expression"))?;
+        Ok((name, wanted))
+    };
     Ok(Rule {
         status,
+        headers: entry.headers.iter().map(header).collect::<Result<_, String>>()?,
         json: entry.json.iter().map(|(pointer, value)| condition(pointer, value)).collect::<Result<_, _>>()?,
         text,
         outcome,
         code: place(&entry.code, &read.code, true)?,
         said: place(&entry.said, &read.said, false)?,
         message_id: place(&entry.message_id, &read.message_id, false)?,
+        wait_from: place(&entry.wait_from, &read.wait_from, false)?,
         wait: entry.wait.as_deref().map(duration).transpose()?,
     })
 }
@@ -400,7 +394,7 @@ fn outcome(name: &str) -> Result<Class, String> {
         .ok_or_else(|| format!("no outcome is called `{name}`{}", suggestion(name, allowed().map(Class::as_str))))
 }
 
-fn condition(pointer: &str, value: &toml::Value) -> Result<(String, Vec<serde_json::Value>), String> {
+pub(super) fn condition(pointer: &str, value: &toml::Value) -> Result<(String, Vec<serde_json::Value>), String> {
     if !pointer.starts_with('/') {
         return Err(format!("`{pointer}` is no JSON pointer: it begins with `/`"));
     }
@@ -424,13 +418,7 @@ fn condition(pointer: &str, value: &toml::Value) -> Result<(String, Vec<serde_js
 
 /// The probe must be harmless: it knows the settings and no notice.
 fn probe_names_no_notice(probe: &Exchange, findings: &mut Findings<'_>) {
-    let mut leaves: Vec<&Leaf> = vec![&probe.url];
-    leaves.extend(probe.headers.iter().map(|(_, _, leaf)| leaf));
-    leaves.extend(probe.query.iter().map(|field| &field.value));
-    if !matches!(probe.body, Body::None) {
-        findings.add("probe", "has a body: a probe only asks");
-    }
-    if leaves.iter().flat_map(|leaf| leaf.names()).any(|name| !matches!(name, Name::Setting(_))) {
+    if probe.leaves().flat_map(|leaf| leaf.names()).any(|name| !matches!(name, Name::Setting(_))) {
         findings.add("probe", "names something of a notice: a probe knows the settings only");
     }
 }

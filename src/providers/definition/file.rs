@@ -1,6 +1,11 @@
 //! What serde reads from a definition file. An unknown key is refused with the nearest valid one.
 
 use super::super::settings::SettingKind;
+use super::answer::AnswerEntry;
+use super::lookup::LookupEntry;
+use super::receipt::ReceiptEntry;
+use super::signing::{Acs3Entry, Sigv4Entry, Tc3Entry};
+use super::template::TemplateEntry;
 use crate::model::nearest::suggestion;
 use crate::model::problem::Problem;
 use serde::Deserialize;
@@ -18,6 +23,16 @@ pub struct DefinitionFile {
     pub settings: BTreeMap<String, SettingEntry>,
     pub send: ExchangeEntry,
     pub probe: Option<ExchangeEntry>,
+    /// For providers that send approved words only.
+    pub template: Option<TemplateEntry>,
+    pub lookup: Option<LookupEntry>,
+    pub lookup_by_id: Option<LookupEntry>,
+    #[serde(default)]
+    pub answer: BTreeMap<String, AnswerEntry>,
+    /// Words by the language of a notice: table, then language.
+    #[serde(default)]
+    pub by_language: BTreeMap<String, BTreeMap<String, String>>,
+    pub receipt: Option<ReceiptEntry>,
     #[serde(default)]
     pub example_settings: BTreeMap<String, toml::Value>,
     #[serde(default)]
@@ -39,7 +54,7 @@ pub struct SettingEntry {
     pub about: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangeEntry {
     pub method: String,
@@ -50,11 +65,14 @@ pub struct ExchangeEntry {
     pub query: toml::Table,
     pub form: Option<toml::Table>,
     pub json: Option<toml::Table>,
+    pub multipart: Option<toml::Table>,
     pub auth: Option<AuthEntry>,
     pub timeout: Option<String>,
     pub idempotency_header: Option<String>,
     pub idempotent: Option<String>,
     pub max_segments: Option<String>,
+    /// The longest text that the provider speaks, in characters.
+    pub max_spoken: Option<String>,
     /// What the rules read unless they say otherwise.
     #[serde(default)]
     pub read: ReadEntry,
@@ -74,6 +92,33 @@ pub enum AuthEntry {
     Header([String; 2]),
     /// Name of the query parameter, setting of its value.
     Query([String; 2]),
+    /// A token that is made anew for every request and signed with a private key.
+    Jwt(JwtEntry),
+    /// The request's own parameters, signed.
+    #[serde(rename = "vonage-sig")]
+    VonageSig(VonageSigEntry),
+    Sigv4(Sigv4Entry),
+    Acs3(Acs3Entry),
+    Tc3(Tc3Entry),
+}
+
+/// Names of settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtEntry {
+    /// The private key, PKCS #8 in PEM.
+    pub key: String,
+    /// Goes into the claim `application_id`.
+    pub application: String,
+}
+
+/// Names of settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VonageSigEntry {
+    pub secret: String,
+    /// `md5hash`, `md5`, `sha1`, `sha256` or `sha512`.
+    pub method: String,
 }
 
 /// Places in a reply: a JSON pointer, `header:NAME`, or `body` for the first line of a plain reply.
@@ -83,6 +128,7 @@ pub struct ReadEntry {
     pub code: Option<String>,
     pub said: Option<String>,
     pub message_id: Option<String>,
+    pub wait_from: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -91,11 +137,16 @@ pub struct RuleEntry {
     pub status: String,
     #[serde(default)]
     pub json: BTreeMap<String, toml::Value>,
+    /// Header of the reply, and the expression that its value matches.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     pub text: Option<String>,
     pub outcome: String,
     pub code: Option<String>,
     pub said: Option<String>,
     pub message_id: Option<String>,
+    /// Where the reply says how long to wait: seconds, or a moment.
+    pub wait_from: Option<String>,
     /// How long to wait where the provider does not say.
     pub wait: Option<String>,
 }
@@ -109,6 +160,8 @@ pub struct Example {
     pub probe: bool,
     pub channel: Option<String>,
     pub text: Option<String>,
+    /// Of the notice, BCP 47; `en` where absent.
+    pub language: Option<String>,
     #[serde(default)]
     pub settings: BTreeMap<String, toml::Value>,
     /// Absent where the notice must be refused before a byte is sent.

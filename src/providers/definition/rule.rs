@@ -1,5 +1,6 @@
 //! Rules from replies to outcome classes: first match wins, the last one matches everything.
 
+use super::pointer;
 use crate::model::outcome::Class;
 use regex::Regex;
 use reqwest::header::{HeaderMap, HeaderName};
@@ -13,13 +14,17 @@ const STATUSES: RangeInclusive<u16> = 200..=599;
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub status: Statuses,
-    /// JSON pointer and the values it may have; all pointers must agree.
+    /// JSON pointer and the values it may have; all pointers must agree. See [`pointer`] for lists.
     pub json: Vec<(String, Vec<Value>)>,
+    /// Headers of the reply and what their values match; all must agree.
+    pub headers: Vec<(HeaderName, Regex)>,
     pub text: Option<Regex>,
     pub outcome: Class,
     pub code: Option<Place>,
     pub said: Option<Place>,
     pub message_id: Option<Place>,
+    /// Where the reply says how long to wait, beside `Retry-After`.
+    pub wait_from: Option<Place>,
     pub wait: Option<Duration>,
 }
 
@@ -28,12 +33,14 @@ pub struct Rule {
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 /// Where something stands in a reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Place {
     Pointer(String),
     Header(HeaderName),
     /// The first line of a plain body.
     Body,
+    /// What the first group of an expression takes out of the body, for replies that are no JSON.
+    Found(Regex),
     /// Not in the reply: the word itself.
     Word(String),
 }
@@ -97,26 +104,39 @@ impl Place {
             let name = HeaderName::try_from(name).map_err(|_| format!("`{text}` names no possible header"))?;
             return Ok(Place::Header(name));
         }
+        if let Some(expression) = text.strip_prefix("find:") {
+            let regex = Regex::new(expression).ok().filter(|regex| regex.captures_len() == 2);
+            return regex.map(Place::Found).ok_or_else(|| format!("`{text}` is no regular expression with one group"));
+        }
         match text {
             "body" => Ok(Place::Body),
             _ if words && !text.is_empty() => Ok(Place::Word(text.to_owned())),
-            _ => Err(format!("`{text}` is no place: write a JSON pointer (`/a/b`), `header:NAME` or `body`")),
+            _ => Err(format!("`{text}` is no place: write a JSON pointer (`/a/b`), `header:NAME`, `find:…` or `body`")),
         }
     }
 
     /// What stands there, where anything does.
     pub fn read(&self, reply: &Reply<'_>) -> Option<String> {
+        self.read_at(reply, 0)
+    }
+
+    /// As [`Place::read`], `?` in a pointer being element `at`; of `*` the first element that says anything.
+    pub fn read_at(&self, reply: &Reply<'_>, at: usize) -> Option<String> {
         let found = match self {
-            Place::Pointer(pointer) => plain(reply.json?.pointer(pointer)?)?,
+            Place::Pointer(pointer) => {
+                pointer::found(reply.json?, pointer, at).into_iter().find_map(plain).unwrap_or_default()
+            }
             Place::Header(name) => reply.headers.get(name)?.to_str().ok()?.trim().to_owned(),
             Place::Body => reply.body.lines().map(str::trim).find(|line| !line.is_empty())?.to_owned(),
+            Place::Found(regex) => regex.captures(reply.body)?.get(1)?.as_str().trim().to_owned(),
             Place::Word(word) => word.clone(),
         };
         (!found.is_empty()).then_some(found)
     }
 }
 
-fn plain(value: &Value) -> Option<String> {
+/// A value as a word; `None` for what is none.
+pub fn plain(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -126,22 +146,33 @@ fn plain(value: &Value) -> Option<String> {
 
 impl Rule {
     pub fn matches(&self, reply: &Reply<'_>) -> bool {
-        self.status.contains(reply.status)
-            && self.json.iter().all(|(pointer, allowed)| {
-                reply.json.and_then(|json| json.pointer(pointer)).is_some_and(|found| allowed.contains(found))
-            })
-            && self.text.as_ref().is_none_or(|text| text.is_match(reply.body))
+        self.holds_at(reply).is_some()
+    }
+
+    /// The element of a list for which the rule holds; 0 where it chooses none by `?`.
+    pub fn holds_at(&self, reply: &Reply<'_>) -> Option<usize> {
+        if !self.status.contains(reply.status) || self.text.as_ref().is_some_and(|text| !text.is_match(reply.body)) {
+            return None;
+        }
+        let says = |(name, wanted): &(HeaderName, Regex)| {
+            reply.headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| wanted.is_match(value))
+        };
+        if !self.headers.iter().all(says) {
+            return None;
+        }
+        holds_at(&self.json, reply.json)
     }
 
     /// True when the rule looks at the status alone.
     pub fn is_unconditional(&self) -> bool {
-        self.json.is_empty() && self.text.is_none()
+        self.json.is_empty() && self.headers.is_empty() && self.text.is_none()
     }
 
     /// True when every reply with this status and these values at the pointers would satisfy the rule, whatever
     /// else it holds; `text` is the expression such replies are known to match.
     fn covers(&self, status: u16, values: &[(&str, &Value)], text: Option<&str>) -> bool {
         self.status.contains(status)
+            && self.headers.is_empty()
             && self.json.iter().all(|(pointer, allowed)| {
                 values.iter().any(|(known, value)| known == pointer && allowed.contains(value))
             })
@@ -156,7 +187,8 @@ impl Rule {
             self.status.iter().all(|status| earlier.iter().any(|rule| rule.covers(status, values, text)))
         };
         match self.json.as_slice() {
-            [(pointer, allowed)] if allowed.len() > 1 => {
+            // Two elements may have two of the values, so a value is not taken by a rule that wants it of every element.
+            [(pointer, allowed)] if allowed.len() > 1 && !pointer::is_every(pointer) => {
                 allowed.iter().find(|value| dead(&[(pointer.as_str(), value)])).map(Some)
             }
             _ => {
@@ -169,6 +201,21 @@ impl Rule {
     }
 }
 
+/// Conditions on JSON: the first element of a list for which all of them hold, 0 where none has a `?`.
+pub fn holds_at(conditions: &[(String, Vec<Value>)], json: Option<&Value>) -> Option<usize> {
+    if conditions.is_empty() {
+        return Some(0);
+    }
+    let json = json?;
+    let choices = conditions.iter().filter_map(|(pointer, _)| pointer::choices(json, pointer)).max().unwrap_or(1);
+    (0..choices).find(|at| {
+        conditions.iter().all(|(pointer, allowed)| {
+            let found = pointer::found(json, pointer, *at);
+            !found.is_empty() && found.iter().all(|value| allowed.contains(value))
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,12 +225,33 @@ mod tests {
         Rule {
             status: Statuses::parse(status).expect("valid"),
             json,
+            headers: Vec::new(),
             text: text.map(|t| Regex::new(t).expect("valid")),
             outcome: Class::Unknown,
             code: None,
             said: None,
             message_id: None,
+            wait_from: None,
             wait: None,
+        }
+    }
+
+    #[test]
+    fn a_list_of_parts_is_taken_as_a_whole_or_decided_by_one() {
+        let all = rule("200", &[("/parts/*/status", &[0])], None);
+        let one = rule("200", &[("/parts/?/status", &[1, 5])], None);
+        for (body, taken, refused) in [
+            (r#"{"parts":[{"status":0},{"status":0}]}"#, true, None),
+            (r#"{"parts":[{"status":0},{"status":5,"why":"x"}]}"#, false, Some(1)),
+            (r#"{"parts":[{"status":1},{"status":5}]}"#, false, Some(0)),
+            (r#"{"parts":[]}"#, false, None),
+            (r#"{"parts":7}"#, false, None),
+        ] {
+            let json: Value = serde_json::from_str(body).expect(body);
+            let reply = Reply { status: 200, headers: &HeaderMap::new(), body, json: Some(&json) };
+            assert_eq!((all.matches(&reply), one.holds_at(&reply)), (taken, refused), "{body}");
+            let why = Place::Pointer("/parts/?/why".to_owned());
+            assert_eq!(why.read_at(&reply, 1).is_some(), body.contains("why"));
         }
     }
 

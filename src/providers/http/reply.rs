@@ -4,31 +4,30 @@
 //! may have taken the message. Nothing of a body reaches the outcome except the places that the definition names.
 
 use super::super::definition::rule::{Place, Reply, Rule};
+use super::moment;
 use super::values::Values;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::redact::redact;
-use crate::model::time::{Micros, SECOND};
+use crate::model::time::Micros;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use std::time::Duration;
 
-/// A provider cannot park a notice for longer than this.
-const LONGEST_WAIT: Micros = 7 * 24 * 3600 * SECOND;
 /// Longest code and message id kept, in characters.
 const LONGEST_WORD: usize = 128;
 
 /// The outcome of a reply, and the number of the rule that gave it; `None` where the engine itself decided.
 pub fn classify(rules: &[Rule], reply: &Reply<'_>, values: &Values<'_>) -> (Outcome, Option<usize>) {
-    let matched = rules.iter().enumerate().find(|(_, rule)| rule.matches(reply));
-    let nobody_knows_it = matched.is_none_or(|(index, _)| index + 1 == rules.len());
+    let matched = rules.iter().enumerate().find_map(|(index, rule)| Some((index, rule, rule.holds_at(reply)?)));
+    let nobody_knows_it = matched.is_none_or(|(index, ..)| index + 1 == rules.len());
     // These say that the request was not looked at here. 302 and 303 do not: some servers answer so after the deed.
     if nobody_knows_it && [301, 307, 308].contains(&reply.status) {
         let text = "the server sends us to another address, which is not followed: correct `base_url`";
         return (Outcome::new(Class::RouteBroken, reply.status.to_string(), text), None);
     }
-    let Some((index, rule)) = matched else {
+    let Some((index, rule, at)) = matched else {
         return (Outcome::new(Class::Unknown, reply.status.to_string(), &not_understood(reply)), None);
     };
-    let read = |place: &Option<Place>| place.as_ref().and_then(|p| p.read(reply));
+    let read = |place: &Option<Place>| place.as_ref().and_then(|p| p.read_at(reply, at));
     let code = read(&rule.code).map_or_else(|| reply.status.to_string(), |code| word(&code, values));
     let text = match read(&rule.said) {
         Some(said) => hide(&said, values.hidden()),
@@ -36,14 +35,22 @@ pub fn classify(rules: &[Rule], reply: &Reply<'_>, values: &Values<'_>) -> (Outc
         None => String::new(),
     };
     let mut outcome = Outcome::new(rule.outcome, code, &text);
-    outcome.provider_id = read(&rule.message_id).map(|id| word(&id, values));
+    outcome.provider_id = read(&rule.message_id).map(|id| message_id(&id, values));
     if rule.outcome != Class::Accepted {
-        outcome.retry_after = retry_after(reply.headers, now()).or_else(|| rule.wait.and_then(micros));
+        let said = || read(&rule.wait_from).and_then(|text| moment::wait(&text, now()));
+        outcome.retry_after = retry_after(reply.headers).or_else(said).or_else(|| rule.wait.and_then(micros));
     }
     (outcome, Some(index))
 }
 
-fn now() -> Micros {
+/// An id as reports and look-ups name it: the brackets of a Message-ID are not part of it. It may look like an address
+/// (`1.2@mg.example.com`), so only what is known to be the person's or a secret is taken out.
+pub(super) fn message_id(text: &str, values: &Values<'_>) -> String {
+    let bare = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    short(&hide(bare, values.secret()))
+}
+
+pub(super) fn now() -> Micros {
     jiff::Timestamp::now().as_microsecond()
 }
 
@@ -51,34 +58,33 @@ fn micros(wait: Duration) -> Option<Micros> {
     Micros::try_from(wait.as_micros()).ok()
 }
 
-fn not_understood(reply: &Reply<'_>) -> String {
+pub(super) fn not_understood(reply: &Reply<'_>) -> String {
     let kind = reply.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
     let kind = kind.split(';').next().unwrap_or_default().trim();
     format!("nobody recognises this reply: HTTP {}, {kind}, {} octets", reply.status, reply.body.len())
 }
 
 /// A provider's word, short, on one line, with nothing personal or secret in it.
-fn word(text: &str, values: &Values<'_>) -> String {
+pub(super) fn word(text: &str, values: &Values<'_>) -> String {
     let hidden = hide(text, values.secret());
-    // A message id may be a long number: redact would mask it, so only addresses are looked for.
+    // A code may be a long number: redact would mask it, so only addresses are looked for.
     let shown = if hidden.contains('@') { redact(&hidden) } else { hidden };
-    shown.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect()
+    short(&shown)
+}
+
+fn short(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect()
 }
 
 /// Providers repeat what they were given: the address, the name, now and then the password.
-fn hide<'a>(text: &str, hidden: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn hide<'a>(text: &str, hidden: impl Iterator<Item = &'a str>) -> String {
     let long_enough = |hidden: &&str| hidden.chars().count() >= 3;
     hidden.filter(long_enough).fold(text.to_owned(), |text, hidden| text.replace(hidden, "‹hidden›"))
 }
 
-/// Seconds or an HTTP date (RFC 9110, 10.2.3), as a wait from `now`.
-fn retry_after(headers: &HeaderMap, now: Micros) -> Option<Micros> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u32>() {
-        Ok(seconds) => Micros::from(seconds) * SECOND,
-        Err(_) => jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_microsecond() - now,
-    };
-    Some(wait.clamp(0, LONGEST_WAIT))
+/// Seconds or an HTTP date (RFC 9110, 10.2.3), as a wait from now.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Micros> {
+    moment::wait(headers.get(RETRY_AFTER)?.to_str().ok()?, now())
 }
 
 /// The outcome of an exchange that brought no reply.
@@ -104,26 +110,4 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = Some(deeper);
     }
     cause.map_or_else(|| "no further word".to_owned(), ToString::to_string)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use reqwest::header::HeaderValue;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = 784_111_777 * SECOND; // Sun, 06 Nov 1994 08:49:37 GMT
-        for (text, want) in [
-            ("120", Some(120 * SECOND)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60 * SECOND)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("4000000000", Some(LONGEST_WAIT)),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            assert_eq!(retry_after(&headers, now), want, "{text}");
-        }
-    }
 }

@@ -59,7 +59,7 @@ impl Smtp {
     }
 
     pub fn abilities(&self) -> Abilities {
-        Abilities { idempotent: false, reports_delivery: false }
+        Abilities::default()
     }
 
     /// Sends one notice, waiting for a free connection if all are in use.

@@ -5,6 +5,7 @@ mod faults;
 mod limits;
 mod properties;
 mod sharing;
+mod suspension;
 mod told_once;
 mod workers;
 

@@ -6,7 +6,7 @@ use forewarn::dispatch::Until;
 use forewarn::model::apply_disposition::{Waiting, apply_disposition};
 use forewarn::model::channel::Channel;
 use forewarn::model::disposition::Dispositions;
-use forewarn::model::ladder::When;
+use forewarn::model::ladder::{Evidence, When};
 use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::Class;
 use forewarn::model::person::Standing;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Calls first, then texts.
 async fn calls_then_texts(engine: Engine, when: When, after: Micros) -> TestApp {
     let mut routes = three_routes();
-    routes[2].reports_delivery = true;
+    routes[2].best = Evidence::Acknowledged;
     let mut app = TestApp::new(engine, routes).await;
     let (call, mut text) = (app.plan.ladder.steps[2], app.plan.ladder.steps[1]);
     (text.when, text.after) = (when, after);

@@ -33,11 +33,14 @@ pub(crate) fn notice(to: &str, mime: &str) -> Outgoing {
         to: Personal::new(to),
         country: String::new(),
         language: "en".to_owned(),
+        hook: None,
+        facts: std::sync::Arc::default(),
         rendered: Rendered::Email(EmailNotice {
             subject: Personal::new("s"),
             text: Personal::new("t"),
             html: Personal::new("h"),
             mime: Personal::new(mime),
+            ..EmailNotice::default()
         }),
     }
 }

@@ -8,7 +8,7 @@ use forewarn::model::campaign::{CampaignState, Digests};
 use forewarn::model::channel::{Channel, ContactKind};
 use forewarn::model::contact::{Contact, Role};
 use forewarn::model::incident::{CampaignKind, CampaignPlan};
-use forewarn::model::ladder::{Ladder, Step, When};
+use forewarn::model::ladder::{Evidence, Ladder, Step, When};
 use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::{Class, Outcome};
 use forewarn::model::person::{Person, Standing};
@@ -23,7 +23,7 @@ use forewarn::store::log::LoggedAttempt;
 use forewarn::store::status::Sums;
 use forewarn::store::{Store, StoreError};
 use forewarn::vault::MasterKey;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -131,7 +131,8 @@ pub(crate) fn route(name: &str, channel: Channel) -> RoutePlan {
         limits: Vec::new(),
         domain_limits: Vec::new(),
         idempotent: false,
-        reports_delivery: false,
+        best: Evidence::Accepted,
+        named_by_id: true,
     }
 }
 
@@ -393,10 +394,18 @@ impl TestApp {
             if counted.notice(NoticeState::Sending) != 0 {
                 faults.push(format!("campaign {no}: {} still sending", counted.notice(NoticeState::Sending)));
             }
+            // A call that a receipt calls busy is made again after it was accepted.
+            let back = store.receipts_after(no, 0, 10_000_000).await.unwrap();
+            if let Some(early) = back.iter().find(|r| r.state.is_none()) {
+                faults.push(format!("campaign {no}: a receipt of notice {} was never applied", early.notice.0));
+            }
+            let called_back: HashSet<NoticeId> =
+                back.iter().filter(|r| r.event == "failed").map(|r| r.notice).collect();
             let mut last: HashMap<NoticeId, String> = HashMap::new();
             for attempt in store.attempts_after(no, 0, 10_000_000).await.unwrap() {
                 let class = attempt.class.unwrap_or_default();
-                if let Some(before) = last.get(&attempt.notice).filter(|c| *c == "accepted") {
+                let before = last.get(&attempt.notice).filter(|c| *c == "accepted");
+                if let Some(before) = before.filter(|_| !called_back.contains(&attempt.notice)) {
                     faults.push(format!("campaign {no}: notice {} {class} after {before}", attempt.notice.0));
                 }
                 last.insert(attempt.notice, class);

@@ -4,7 +4,9 @@
 //! set: a test never passes by skipping in CI. Everything here is blocking and needs no runtime, so that tests that run
 //! the binary can use it too. What was started is stopped on drop.
 
+pub(crate) mod caller;
 pub(crate) mod kannel;
+pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod servers;

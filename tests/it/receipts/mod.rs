@@ -1,0 +1,4 @@
+//! What comes back later finds its notice, moves the ladder, and is kept.
+
+mod hooks;
+mod settling;
