@@ -34,6 +34,7 @@ pub mod incident_file;
 pub mod intake;
 pub mod model;
 pub mod providers;
+pub mod receipts;
 pub mod secrets;
 pub mod server;
 pub mod store;

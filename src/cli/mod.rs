@@ -14,6 +14,7 @@ pub mod output;
 mod owner_only;
 mod working;
 
+pub mod bounce;
 pub mod campaign;
 pub mod campaign_approve;
 pub mod campaign_calls;
@@ -92,6 +93,8 @@ pub enum Command {
     Worker(worker::WorkerArgs),
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
+    #[command(subcommand)]
+    Bounce(bounce::BounceCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -130,6 +133,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args, context),
         Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
+        Command::Bounce(command) => bounce::run(&command, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
@@ -185,6 +189,7 @@ mod tests {
             "provider list",
             "provider show smtp",
             "provider test relay --to a@example.com",
+            "bounce explain a.eml b.eml --json",
             "doctor --json",
             "completions fish",
         ] {
@@ -217,6 +222,7 @@ mod tests {
             "desk release",
             "desk list --after x",
             "desk next --for 2d",
+            "bounce explain",
             "campaign pause c --reason=",
             "worker --listen 9101",
             "serve --listen localhost:80",

@@ -1,0 +1,1 @@
+//! Reports of the common servers, written for these tests.
