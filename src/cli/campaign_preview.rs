@@ -1,5 +1,6 @@
 //! `forewarn campaign preview ID`: each variant of the notices with rows of the list, as they would go out.
 
+use super::output::printable;
 use super::{Context, Failure, owner_only};
 use crate::app::App;
 use crate::app::approved::ApprovedRoute;

@@ -33,8 +33,7 @@ pub(super) fn first(text: &str) -> Option<String> {
 
 fn around(text: &str, at: usize, floor: usize) -> Option<Found> {
     let before = &text[floor..at];
-    let local_len = if before.ends_with('"') {
-        let inner = &before[..before.len() - 1];
+    let local_len = if let Some(inner) = before.strip_suffix('"') {
         before.len() - inner.rfind('"')?
     } else {
         before.chars().rev().take_while(|c| is_local(*c)).map(char::len_utf8).sum()

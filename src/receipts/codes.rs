@@ -160,10 +160,8 @@ fn transcript_phase(text: &str) -> Option<Phase> {
         if let Some(command) = line.strip_prefix(">>>") {
             let command = command.trim_start_matches('>').trim_start();
             said = phase_of_command(command).or(said);
-        } else if let Some(reply) = line.strip_prefix("<<<") {
-            if reply.trim_start().starts_with(['4', '5']) {
-                return said;
-            }
+        } else if line.strip_prefix("<<<").is_some_and(|reply| reply.trim_start().starts_with(['4', '5'])) {
+            return said;
         }
     }
     None

@@ -169,6 +169,10 @@ fn children<'r>(body: &'r [u8], boundary: &[u8]) -> Vec<&'r [u8]> {
     found
 }
 
+/// What holds the message that came back, or its head.
+const ORIGINAL: [&str; 5] =
+    ["message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers", "text/rfc822-header"];
+
 fn leaf(declared: &Declared, body: &[u8], parts: &mut Parts) {
     match declared.kind.as_str() {
         "message/delivery-status" | "message/global-delivery-status" => {
@@ -178,14 +182,11 @@ fn leaf(declared: &Declared, body: &[u8], parts: &mut Parts) {
         "message/disposition-notification" | "message/global-disposition-notification" => {
             append(&mut parts.disposition, &text(declared, body, LONGEST_HUMAN), LONGEST_HUMAN);
         }
-        "message/rfc822"
-        | "message/global"
-        | "text/rfc822-headers"
-        | "message/global-headers"
-        | "text/rfc822-header" => {
+        kind if ORIGINAL.contains(&kind) => {
+            let decoded = decoded(declared, body, LONGEST_HEADER);
+            let head = lossy(split_head(decoded.trim_ascii_start()).0).into_owned();
             if parts.original.is_empty() {
-                let decoded = decoded(declared, body, LONGEST_HEADER);
-                parts.original = lossy(split_head(decoded.trim_ascii_start()).0).into_owned();
+                parts.original = head;
             }
         }
         "text/html" | "application/xhtml+xml" => {

@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 use forewarn::cli::Cli;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/architecture.md",
     "docs/desk.md",

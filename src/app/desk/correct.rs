@@ -84,7 +84,8 @@ impl App {
             }
             None => tx.suppress_needless_of(campaign.campaign.no, no, needless, actor.now).await?,
         }
-        let (number, retired) = (usize::from(ordinal) + 1, gone.iter().map(|at| usize::from(*at) + 1).collect());
+        let number = usize::from(ordinal) + 1;
+        let retired: Vec<usize> = gone.iter().map(|at| usize::from(*at) + 1).collect();
         campaign
             .note(
                 &mut tx,
@@ -201,7 +202,7 @@ fn was_told(state: NoticeState) -> bool {
 }
 
 /// For the record, which never holds an address.
-fn in_words(kind: ContactKind, number: usize, retired: &Vec<usize>) -> String {
+fn in_words(kind: ContactKind, number: usize, retired: &[usize]) -> String {
     let kind = match kind {
         ContactKind::Email => "email",
         ContactKind::Phone => "phone",
