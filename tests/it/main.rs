@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "what tests share may fail a test")]
 
 mod approved;
+mod bounces;
 mod cli;
 mod config;
 mod create_again;

@@ -238,8 +238,7 @@ fn the_log_has_every_attempt_masks_contacts_and_is_safe_in_a_spreadsheet() {
     assert_eq!(place.sum(), "3=3+0+0+0+0");
     let csv = place.ok("campaign log ID");
     let mut table = csv::Reader::from_reader(csv.as_bytes());
-    let columns =
-        "at ref channel contact route provider attempt event class state code text provider_id notice campaign reported_at";
+    let columns = "at ref channel contact route provider attempt event class state code text provider_id notice campaign reported_at";
     assert_eq!(table.headers().expect("headings").iter().collect::<Vec<_>>().join(" "), columns);
     let rows: Vec<csv::StringRecord> = table.records().map(|r| r.expect("a row")).collect();
     let attempts: Vec<&csv::StringRecord> = rows.iter().filter(|r| &r[7] == "attempt").collect();

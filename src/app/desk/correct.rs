@@ -1,6 +1,6 @@
 //! Correcting a contact: the old one stays in the history and is never used again, the new one gets one notice at once.
 
-use super::record::is_live;
+use super::record::{is_live, settled_calls};
 use super::{Actor, DeskCampaign};
 use crate::app::{App, AppError};
 use crate::model::channel::{Channel, ContactKind};
@@ -10,6 +10,7 @@ use crate::model::person::{Person, Standing};
 use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
+use crate::store::Tx;
 use crate::store::desk::{Correction, DeskPerson, NewContact};
 
 /// A contact as somebody at the desk gives it.
@@ -54,60 +55,80 @@ impl App {
         campaign.take(&mut tx, &before, actor.by).await?;
         campaign.must_stand_still(&before)?;
         may_be_told(&before)?;
-        let mut person = campaign.open(&before)?;
+        let person = campaign.open(&before)?;
         let (address, warnings) = parsed(correct, &person)?;
         let (contact, gone) = replaced(&before, &person, correct, address)?;
-        let ordinal = u8::try_from(person.contacts.len()).ok().filter(|_| person.contacts.len() < MAX_CONTACTS);
-        let ordinal = ordinal.ok_or_else(|| {
-            Problem::new("too-many-contacts", "", "the person has as many contacts as anybody can have")
-        })?;
-        let (masked, hash) = (contact.masked(), campaign.keys.contact_hash(&contact));
-        person.contacts.push(contact);
-        person.retired.extend(&gone);
-        let correction = Correction {
-            reach: person.reach(),
-            locale: person.locale.clone(),
-            sealed: campaign.keys.reseal_person(no, &before.sealed.key, &person)?,
-            added: Some(NewContact { ordinal, hash }),
-        };
-        tx.correct_person(campaign.campaign.no, &before, &correction).await?;
-        let calls: Vec<NoticeId> = before.notices.iter().filter(|n| n.open_call).map(|n| n.id).collect();
-        let ladder = &campaign.plan.ladder;
-        let channel = ladder.steps.iter().map(|s| s.channel).find(|c| c.contact_kind() == correct.kind);
-        let needless = |waits: NoticeId| !is_live(&correction.reach, waits.contact());
-        match channel {
-            Some(channel) => {
-                let notice = NoticeId::new(no, ordinal, channel);
-                let behind = behind(&before, &correction.reach, actor.now.saturating_add(campaign.plan.give_up_after));
-                tx.send_to_corrected(campaign.campaign.no, notice, channel, needless, actor.now).await?;
-                tx.postpone(campaign.campaign.no, &behind).await?;
-            }
-            None => tx.suppress_needless_of(campaign.campaign.no, no, needless, actor.now).await?,
-        }
+        let masked = contact.masked();
+        let (ordinal, reach) = campaign.swap_contact(&mut tx, &before, person, contact, &gone).await?;
+        let queued = campaign.send_to(&mut tx, &before, (correct.kind, ordinal), &reach, actor.now).await?;
         let number = usize::from(ordinal) + 1;
         let retired: Vec<usize> = gone.iter().map(|at| usize::from(*at) + 1).collect();
-        campaign
-            .note(
-                &mut tx,
-                &before,
-                actor,
-                ("contact corrected", &in_words(correct.kind, number, &retired)),
-                correct.remark,
-            )
-            .await?;
+        let text = in_words(correct.kind, number, &retired);
+        campaign.note(&mut tx, &before, actor, ("contact corrected", &text), correct.remark).await?;
         let after = campaign.held_person(&mut tx, no).await?;
         tx.commit().await?;
-        let settled: Vec<NoticeId> = if channel.is_some() { calls } else { Vec::new() };
-        self.remove_tasks(campaign.campaign.no, &settled)?;
+        self.remove_tasks(campaign.campaign.no, &settled_calls(&before, &after))?;
         Ok(Corrected {
             campaign: campaign.campaign.id.clone(),
             standing: after.standing,
             contact: masked,
             number,
             retired,
-            queued: channel,
+            queued,
             warnings,
         })
+    }
+}
+
+impl DeskCampaign {
+    /// Gives the person the contact, and gives up those it replaces; its ordinal, and the person's contacts from then on.
+    async fn swap_contact(
+        &self,
+        tx: &mut Tx<'_>,
+        before: &DeskPerson,
+        mut person: Person,
+        contact: Contact,
+        gone: &[u8],
+    ) -> Result<(u8, String), AppError> {
+        let ordinal = u8::try_from(person.contacts.len()).ok().filter(|_| person.contacts.len() < MAX_CONTACTS);
+        let ordinal = ordinal.ok_or_else(|| {
+            Problem::new("too-many-contacts", "", "the person has as many contacts as anybody can have")
+        })?;
+        let hash = self.keys.contact_hash(&contact);
+        person.contacts.push(contact);
+        person.retired.extend(gone);
+        let correction = Correction {
+            reach: person.reach(),
+            locale: person.locale.clone(),
+            sealed: self.keys.reseal_person(before.no, &before.sealed.key, &person)?,
+            added: Some(NewContact { ordinal, hash }),
+        };
+        tx.correct_person(self.campaign.no, before, &correction).await?;
+        Ok((ordinal, correction.reach))
+    }
+
+    /// Queues the one notice to a new contact, by the first step of the ladder that can use it; on which channel.
+    async fn send_to(
+        &self,
+        tx: &mut Tx<'_>,
+        before: &DeskPerson,
+        (kind, ordinal): (ContactKind, u8),
+        reach: &str,
+        now: Micros,
+    ) -> Result<Option<Channel>, AppError> {
+        let no = self.campaign.no;
+        let channel = self.plan.ladder.steps.iter().map(|s| s.channel).find(|c| c.contact_kind() == kind);
+        let needless = |waits: NoticeId| !is_live(reach, waits.contact());
+        match channel {
+            Some(channel) => {
+                let notice = NoticeId::new(before.no, ordinal, channel);
+                let behind = behind(before, reach, now.saturating_add(self.plan.give_up_after));
+                tx.send_to_corrected(no, notice, channel, needless, now).await?;
+                tx.postpone(no, &behind).await?;
+            }
+            None => tx.suppress_needless_of(no, before.no, needless, now).await?,
+        }
+        Ok(channel)
     }
 }
 

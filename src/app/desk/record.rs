@@ -83,18 +83,13 @@ impl App {
             Ok(after) => after,
             Err(why) => return Err(refusal(why, &before).into()),
         };
-        let open_calls: Vec<NoticeId> = before.notices.iter().filter(|n| n.open_call).map(|n| n.id).collect();
         let after = campaign.record(&mut tx, &before, &ending, after, actor).await?;
         if let Some(at) = call_back {
             tx.put_off(campaign.campaign.no, no, at, actor.now).await?;
         }
         let now_stands = campaign.held_person(&mut tx, no).await?;
         tx.commit().await?;
-        let settled: Vec<NoticeId> = open_calls
-            .into_iter()
-            .filter(|call| !now_stands.notices.iter().any(|n| n.id == *call && n.open_call))
-            .collect();
-        self.remove_tasks(campaign.campaign.no, &settled)?;
+        self.remove_tasks(campaign.campaign.no, &settled_calls(&before, &now_stands))?;
         Ok(Called {
             campaign: campaign.campaign.id.clone(),
             disposition: disposition.id.clone(),
@@ -293,6 +288,12 @@ fn refusal(why: NotACall, before: &DeskPerson) -> Problem {
         ),
     };
     Problem::new(code, "disposition", message)
+}
+
+/// The calls that lay on a sheet and do not any more.
+pub(super) fn settled_calls(before: &DeskPerson, after: &DeskPerson) -> Vec<NoticeId> {
+    let open = |person: &DeskPerson, call: NoticeId| person.notices.iter().any(|n| n.id == call && n.open_call);
+    before.notices.iter().map(|n| n.id).filter(|call| open(before, *call) && !open(after, *call)).collect()
 }
 
 /// Whether the contact with this ordinal may still be used.

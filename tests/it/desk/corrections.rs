@@ -48,7 +48,7 @@ async fn a_corrected_contact_receives_exactly_one_notice(engine: Engine) {
         .iter()
         .map(|c| format!("{} {} {}", c["contact"], c["address"], c["retired"]).replace('"', ""))
         .collect();
-    assert_eq!(contacts, ["1 p***@example.org true", "2 +49******2001 false", "3 N***@example.org false"]);
+    assert_eq!(contacts, ["1 p***@example.org true", "2 +49******0001 false", "3 N***@example.org false"]);
     assert!(desk.noted("R-1").contains(&"contact corrected dora: email: contact 3 in place of 1".to_owned()));
 }
 

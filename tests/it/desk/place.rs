@@ -51,12 +51,17 @@ pub(super) struct Desk {
 impl Desk {
     /// `faults` are those of the email and the SMS route.
     pub(super) async fn open(engine: Engine, ladder: &str, list: &str, faults: (&str, &str)) -> Desk {
+        let folder = tempfile::tempdir().expect("folder");
         let database = match engine {
             Engine::Sqlite => "sqlite://forewarn.db".to_owned(),
-            Engine::Postgres => servers::postgres().await.expect("the caller has asked").new_database().await,
+            Engine::Postgres => {
+                // An address with a password stands in no configuration.
+                let url = servers::postgres().await.expect("the caller has asked").new_database().await;
+                fs_err::write(folder.path().join("database.url"), url).expect("written");
+                "file:database.url".to_owned()
+            }
         };
         let phone = ladder.contains("phone");
-        let folder = tempfile::tempdir().expect("folder");
         let mut desk = Desk { folder, campaign: String::new(), engine: (database, phone) };
         desk.ok("init");
         desk.routes(faults);
