@@ -78,6 +78,20 @@ fn a_bounce_in_words_alone_is_read_by_its_words() {
 }
 
 #[test]
+fn where_the_server_refused_is_read_behind_the_words_that_speak_of_the_message() {
+    let report = |command: &str| {
+        let words = format!(
+            "I'm sorry to have to inform you that your message could not\nbe delivered to one or more recipients.\n\n\
+             delete your own text from the attached returned message.\n\n\
+             <jane@example.org>: host mx.example.org[192.0.2.1] said: 550 User not\n    found (in reply to {command}\n    command)"
+        );
+        told(&dsn("failed", "5.0.0", "550 User not found").replace("Your message is reported on below.", &words))
+    };
+    assert_eq!(report("RCPT TO"), "hard | jane@example.org hard bad-address 5.0.0");
+    assert_eq!(report("end of DATA"), "soft | jane@example.org soft refused-by-person 5.0.0");
+}
+
+#[test]
 fn ten_thousand_recipients_and_deep_nesting_are_read_in_bounds() {
     let mut many = dsn("failed", "5.1.1", "550 no");
     let one = "\nFinal-Recipient: rfc822; p@example.org\nAction: failed\nStatus: 5.1.1\n";
