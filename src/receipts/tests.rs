@@ -51,6 +51,11 @@ fn an_automatic_answer_kills_no_address() {
         let told = told(&mail);
         assert!(told.starts_with("auto-reply") && !told.contains("bad-address"), "{head}: {told}");
     }
+    let quoting = "From: jane@example.org\nTo: dpo@example.com\nSubject: Re: your letter\nAuto-Submitted: auto-replied\n\n\
+        I am away until Monday.\n\n> Final-Recipient: rfc822; jane@example.org\n> Action: failed\n> Status: 5.1.1\n\n\
+        Final-Recipient: rfc822; jane@example.org\nAction: failed\nStatus: 5.1.1\n";
+    assert!(told(quoting).starts_with("auto-reply"), "{}", told(quoting));
+    assert!(!told(&quoting.replace("Auto-Submitted: auto-replied\n", "")).contains("hard"));
     assert_eq!(told("From: jane@example.org\nTo: dpo@example.com\nSubject: Hello\n\nWhat happened?\n"), "not-a-report");
 }
 
