@@ -10,7 +10,7 @@ use super::incident::CampaignPlan;
 use super::ladder::{Evidence, Planned};
 use super::notice::{NoticeId, NoticeState};
 use super::outcome::Class;
-use super::person::Standing;
+use super::person::{RETIRED, Standing};
 use super::receipt::Event;
 use super::time::Micros;
 
@@ -180,7 +180,9 @@ fn failed(plan: &CampaignPlan, r: &Reported<'_>, class: Class, now: Micros) -> O
         return None;
     }
     let give_up = r.first_due.saturating_add(plan.give_up_after);
-    if r.channel == Channel::Phone && later && now < give_up && !r.settled_otherwise {
+    // A number that the desk has corrected since is not called again.
+    let given_up = r.reach.chars().nth(usize::from(r.notice.contact())) == Some(RETIRED);
+    if r.channel == Channel::Phone && later && now < give_up && !r.settled_otherwise && !given_up {
         // A call that nobody took told nobody.
         let due = now.saturating_add(back_off(plan.retry_first, plan.retry_max, r.tries, r.jitter));
         return Some(AfterReceipt {
@@ -325,6 +327,7 @@ mod tests {
             (email(Cancelled), bad, "nothing"),
             (before(Accepted), bad, "nothing"),
             (otherwise, bad, "failed(bad-address) needs_human"),
+            (Reported { reach: "exp", ..phone(Accepted) }, temporary, "failed(temporary) needs_human"),
             // Refused at the door of another attempt, and arrived: told is told. A bounce stands, unless it came before.
             (before(Failed), Arrived, there),
             (bounced(None, None), Arrived, "nothing"),
