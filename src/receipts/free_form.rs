@@ -41,6 +41,10 @@ const DIVIDERS: &[&str] = &[
     "headers of your message",
 ];
 
+/// Those that stand alone in their line, but for signs and a word.
+const SHORT: &[&str] =
+    &["original message", "returned message", "return message", "begin message", "copy of the message"];
+
 /// The report, and the message below it as far as its text goes.
 pub(super) fn divide(human: &str) -> (&str, &str) {
     let mut at = 0;
@@ -62,11 +66,14 @@ fn divides(line: &str) -> bool {
         return false;
     }
     let lower = line.to_ascii_lowercase();
-    is_header(&lower) || DIVIDERS.iter().any(|words| {
-        let bare = lower.trim_matches(|c: char| !c.is_alphanumeric());
-        // A sentence that goes on is not a divider.
-        lower.contains(words) && (bare.len() <= words.len() + 44)
-    } && !lower.starts_with("the original message was received"))
+    if is_header(&lower) {
+        return true;
+    }
+    let bare = lower.trim_matches(|c: char| !c.is_alphanumeric());
+    // A sentence that only speaks of the message is no divider: `…your own text from the attached returned message.`
+    let heading = |words: &&str| if SHORT.contains(words) { words.len() + 12 } else { words.len() + 44 };
+    !lower.starts_with("the original message was received")
+        && DIVIDERS.iter().any(|words| bare.len() <= heading(words) && bare.contains(words))
 }
 
 fn is_header(lower: &str) -> bool {

@@ -118,7 +118,8 @@ fn findings(parts: &Parts, report: &str, dsn: Option<&dsn::Notification>) -> Vec
     if !parts.disposition.trim().is_empty() {
         return notification::read_receipt(parts);
     }
-    let machine = dsn.is_some_and(|dsn| !dsn.recipients.is_empty()) || parts.report_type == "delivery-status";
+    // Its lines in the text alone prove nothing: an automatic answer may quote them.
+    let machine = !parts.status.trim().is_empty() || parts.report_type == "delivery-status";
     if let Some(found) = json_notice::findings(&parts.human) {
         return found;
     }

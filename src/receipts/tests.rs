@@ -51,6 +51,11 @@ fn an_automatic_answer_kills_no_address() {
         let told = told(&mail);
         assert!(told.starts_with("auto-reply") && !told.contains("bad-address"), "{head}: {told}");
     }
+    let quoting = "From: jane@example.org\nTo: dpo@example.com\nSubject: Re: your letter\nAuto-Submitted: auto-replied\n\n\
+        I am away until Monday.\n\n> Final-Recipient: rfc822; jane@example.org\n> Action: failed\n> Status: 5.1.1\n\n\
+        Final-Recipient: rfc822; jane@example.org\nAction: failed\nStatus: 5.1.1\n";
+    assert!(told(quoting).starts_with("auto-reply"), "{}", told(quoting));
+    assert!(!told(&quoting.replace("Auto-Submitted: auto-replied\n", "")).contains("hard"));
     assert_eq!(told("From: jane@example.org\nTo: dpo@example.com\nSubject: Hello\n\nWhat happened?\n"), "not-a-report");
 }
 
@@ -75,6 +80,20 @@ fn a_bounce_in_words_alone_is_read_by_its_words() {
         Giving up on 192.0.2.1.\n\n--- Below this line is a copy of the message.\n\nTo: jane@example.org\n\nx\n";
     let told = told(mail);
     assert!(told.starts_with("hard | jane@example.org hard bad-address"), "{told}");
+}
+
+#[test]
+fn where_the_server_refused_is_read_behind_the_words_that_speak_of_the_message() {
+    let report = |command: &str| {
+        let words = format!(
+            "I'm sorry to have to inform you that your message could not\nbe delivered to one or more recipients.\n\n\
+             delete your own text from the attached returned message.\n\n\
+             <jane@example.org>: host mx.example.org[192.0.2.1] said: 550 User not\n    found (in reply to {command}\n    command)"
+        );
+        told(&dsn("failed", "5.0.0", "550 User not found").replace("Your message is reported on below.", &words))
+    };
+    assert_eq!(report("RCPT TO"), "hard | jane@example.org hard bad-address 5.0.0");
+    assert_eq!(report("end of DATA"), "soft | jane@example.org soft refused-by-person 5.0.0");
 }
 
 #[test]
