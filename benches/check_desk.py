@@ -21,7 +21,9 @@ def main():
     got = collections.Counter()
     for file in pathlib.Path(outbox).rglob("*"):
         if file.is_file():
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            # A long name puts the address of an email on the next line.
+            text = file.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n").replace("\n ", " ")
+            for line in text.splitlines():
                 if line.startswith("To: "):
                     got[line[4:].rsplit("<", 1)[-1].rstrip(">")] += 1
                     break

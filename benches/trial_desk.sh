@@ -61,11 +61,23 @@ left() {
   fw "$dir" --json campaign status "$id" | python3 -c 'import json, sys; s = json.load(sys.stdin); print(s["in_flight"] + s["needs_human"])'
 }
 
+# Sends until nothing waits: a worker ends when nothing is due at the moment, also while a route rests.
+send() {
+  local waits=1
+  while [ "$waits" -gt 0 ]; do
+    fw "$dir" --json worker --once >"$dir/worker.json" 2>"$dir/worker.err" || fail "the worker: $(tail -1 "$dir/worker.err")"
+    waits=$(fw "$dir" --json campaign status "$id" | python3 -c 'import json, sys
+notices = json.load(sys.stdin)["notices"]
+print(notices["queued"] + notices["deferred"] + notices["sending"])')
+    [ "$waits" = 0 ] || sleep 1
+  done
+}
+
 routes "$faults"
 id=$(approved_campaign "$dir")
 begin=$SECONDS
 fw "$dir" --json campaign start "$id" >/dev/null
-fw "$dir" --json worker --once >"$dir/worker.json" 2>"$dir/worker.err" || fail "the worker: $(tail -1 "$dir/worker.err")"
+send
 printf '  sent        in %s s\n' $((SECONDS - begin))
 books "after the program's part"
 fw "$dir" campaign log "$id" --format csv --out "$dir/log.csv" >/dev/null 2>&1
@@ -88,7 +100,7 @@ while [ "$(left)" -gt 0 ] && [ $round -lt 12 ]; do
   for worker in "${workers[@]}"; do
     wait "$worker" || fail "at the desk: $(cat "$dir"/dora.err "$dir"/erin.err)"
   done
-  fw "$dir" --json worker --once >"$dir/worker.json" 2>"$dir/worker.err" || fail "the worker: $(tail -1 "$dir/worker.err")"
+  send
   # Those who are to be called back later are called now: the trial does not wait for tomorrow.
   fw "$dir" --json desk list --campaign "$id" --state call-back --limit 5000 >"$dir/later.json"
   python3 -c 'import json, sys; print("\n".join(c["ref"] for c in json.load(open(sys.argv[1]))["cases"]))' "$dir/later.json" |
