@@ -13,9 +13,11 @@ use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::person::Person;
 use crate::model::problem::Problem;
+use crate::providers::lookup::{LookUp, Query};
 use crate::providers::{Gate, Outgoing};
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
+use crate::store::reconcile::Doubt;
 use crate::vault::{CampaignKeys, MasterKey};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -142,28 +144,66 @@ impl AdapterCarrier {
 
     /// The notice in its final form, or the outcome that says why there is none.
     fn outgoing(&self, job: &Job) -> Result<Outgoing, Outcome> {
-        let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
         let campaign = self
             .campaign(job.campaign)
             .ok_or_else(|| Outcome::new(Class::NotSent, "closed", "the campaign was closed before sending"))?;
-        let notice = job.due.notice;
+        let attempt = Doubt {
+            campaign: job.campaign,
+            notice: job.due.notice,
+            attempt: job.attempt,
+            started_at: job.started_at,
+            provider_id: None,
+            refusals: job.due.refusals,
+            first_due: job.due.first_due,
+            sealed: job.due.sealed.clone(),
+        };
+        self.made(job.route, &campaign, &attempt)
+    }
+
+    /// The notice as an attempt sends it, or sent it.
+    fn made(&self, route: usize, campaign: &OpenCampaign, attempt: &Doubt) -> Result<Outgoing, Outcome> {
+        let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
+        let notice = attempt.notice;
         let person = campaign
             .keys
-            .open_person(notice.person(), &job.due.sealed)
+            .open_person(notice.person(), &attempt.sealed)
             .map_err(|e| fault("vault", &format!("the person's data does not open: {e}")))?;
         let contact = contact_of(&person, notice)
             .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
-        let token = self.app.master.token(job.campaign, notice);
-        let route = &self.routes[job.route].plan;
-        let out = campaign
-            .outgoing(&person, contact, route.channel, &token, job.started_at)
+        let token = self.app.master.token(attempt.campaign, notice);
+        let mut out = campaign
+            .outgoing(&person, contact, self.routes[route].plan.channel, &token, attempt.started_at)
             .map_err(|p| fault(p.code, &p.message))?;
+        // Some providers send no words but those they have approved.
+        if let Some(words) = self.routes[route].adapter.worded(&out) {
+            out.rendered = words;
+        }
         Ok(Outgoing {
-            idempotency_key: format!("{token}-{}", job.due.refusals),
-            attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
-            hook: self.hooks[job.route].clone(),
+            idempotency_key: format!("{token}-{}", attempt.refusals),
+            attempt: u32::try_from(attempt.attempt).unwrap_or(u32::MAX),
+            hook: self.hooks[route].clone(),
             ..out
         })
+    }
+
+    /// The routes whose providers can be asked what became of a notice: number and name.
+    pub(super) fn asked_routes(&self) -> Vec<(usize, String)> {
+        let asked = self.routes.iter().enumerate().filter(|(_, route)| route.plan.looks_up);
+        asked.map(|(at, route)| (at, route.plan.name.clone())).collect()
+    }
+
+    /// Asks the provider of a route what became of a notice; the code of what keeps us from asking, where it cannot be
+    /// rendered any more.
+    pub(super) async fn look_up(
+        &self,
+        route: usize,
+        campaign: &OpenCampaign,
+        doubt: &Doubt,
+        now: i64,
+    ) -> Result<LookUp, String> {
+        let out = self.made(route, campaign, doubt).map_err(|outcome| outcome.code)?;
+        let query = Query { out: &out, provider_id: doubt.provider_id.as_deref(), sent: doubt.started_at };
+        Ok(self.routes[route].adapter.look_up(&query, now).await)
     }
 }
 
@@ -198,14 +238,10 @@ impl Carrier for AdapterCarrier {
     }
 
     async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
-        let mut out = match self.outgoing(&job) {
+        let out = match self.outgoing(&job) {
             Ok(out) => out,
             Err(outcome) => return outcome,
         };
-        // Some providers send no words but those they have approved.
-        if let Some(words) = self.routes[job.route].adapter.worded(&out) {
-            out.rendered = words;
-        }
         let mut gate = Gate::default().holding(place).unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);

@@ -18,6 +18,7 @@ mod metrics;
 pub mod preview;
 mod reading;
 pub mod receipts;
+mod reconcile;
 pub mod routes;
 mod sources;
 pub mod status;

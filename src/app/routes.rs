@@ -100,6 +100,7 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         best: abilities.best(),
         // A mail server's queue id comes back in no report.
         named_by_id: route.provider != "smtp",
+        looks_up: adapter.looks_up(),
     };
     let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })

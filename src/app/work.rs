@@ -2,6 +2,7 @@
 
 use super::carrier::AdapterCarrier;
 use super::receipts::Handler;
+use super::reconcile::Asker;
 use super::{App, AppError};
 use crate::dispatch::{Dispatcher, End, Pulse, Until};
 use crate::store::WorkerLock;
@@ -39,6 +40,9 @@ impl App {
         let mut own_task = JoinSet::new();
         let mut beside = JoinSet::new();
         beside.spawn(reports.run());
+        for asker in Asker::all(self, &carrier) {
+            beside.spawn(asker.run());
+        }
         own_task.spawn(async move { dispatcher.run(until).await });
         let end = match own_task.join_next().await {
             Some(Ok(end)) => end,

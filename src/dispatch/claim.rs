@@ -11,10 +11,10 @@ use crate::model::channel::Channel;
 use crate::model::incident::OnUnknown;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::outcome::Class;
-use crate::model::time::{Micros, SECOND};
+use crate::model::time::{HOUR, Micros, SECOND};
 use crate::store::claim::Due;
 use crate::store::{StoreError, Tx};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,6 +23,10 @@ use tokio::time::Instant;
 
 /// Notices are claimed only when their slot lies this near, so that a pause takes hold within a second.
 const HORIZON: Micros = SECOND;
+/// How long a notice waits at a time while its provider is being asked about it, and how long it does so at most: nobody
+/// is forgotten over a question.
+const QUESTION: Micros = 2 * SECOND;
+const LONGEST_QUESTION: Micros = 6 * HOUR;
 /// A route at work.
 pub(super) struct Route {
     pub plan: RoutePlan,
@@ -195,6 +199,9 @@ pub(super) async fn claim<C: Carrier>(
         return Ok(claimed);
     }
     let due = tx.due(live.no, channel, moment.now, total).await?;
+    let (due, doubted) = not_in_question(tx, routes, live.no, due, moment.now).await?;
+    tx.postpone(live.no, &doubted).await?;
+    claimed.postponed |= !doubted.is_empty();
     let (shares, put_off) = shares(due, routes, &of_channel, offers, weighted_usable, live, moment.now);
     tx.postpone(live.no, &put_off).await?;
     claimed.postponed |= !put_off.is_empty();
@@ -222,6 +229,27 @@ pub(super) async fn claim<C: Carrier>(
         }));
     }
     Ok(claimed)
+}
+
+/// Without the notices whose provider is to be asked first whether it has them; until when those wait.
+async fn not_in_question(
+    tx: &mut Tx<'_>,
+    routes: &[Route],
+    campaign: i64,
+    mut due: Vec<Due>,
+    now: Micros,
+) -> Result<(Vec<Due>, Vec<(NoticeId, Micros)>), StoreError> {
+    let in_doubt = due.iter().filter(|d| d.state == NoticeState::Unknown).map(|d| d.notice);
+    let in_doubt: Vec<NoticeId> = in_doubt.filter(|_| routes.iter().any(|r| r.plan.looks_up)).collect();
+    if in_doubt.is_empty() {
+        return Ok((due, Vec::new()));
+    }
+    let looks_up = |name: &str| routes.iter().any(|r| r.plan.looks_up && r.plan.name == name);
+    let unasked = tx.unasked(campaign, &in_doubt, now - LONGEST_QUESTION).await?;
+    let unasked: HashSet<NoticeId> =
+        unasked.into_iter().filter(|(_, route)| looks_up(route)).map(|(notice, _)| notice).collect();
+    due.retain(|d| !unasked.contains(&d.notice));
+    Ok((due, unasked.into_iter().map(|notice| (notice, now + QUESTION)).collect()))
 }
 
 /// What each route gets, and what must wait for its own one. A notice in doubt that must not go out twice goes back to

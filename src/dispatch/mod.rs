@@ -58,6 +58,8 @@ pub struct RoutePlan {
     pub best: Evidence,
     /// Reports may name a message by nothing but the provider's id.
     pub named_by_id: bool,
+    /// Its provider can be asked what became of a notice: that comes before sending again.
+    pub looks_up: bool,
 }
 
 /// One notice on its way to the wire.

@@ -175,7 +175,7 @@ impl Tx<'_> {
     }
 
     /// Moves persons to a standing from one of `from`; the changes to the sums.
-    async fn stand(
+    pub(super) async fn stand(
         &mut self,
         campaign: i64,
         persons: &BTreeSet<i64>,

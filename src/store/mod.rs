@@ -21,6 +21,7 @@ pub mod plan;
 mod postgres;
 pub mod preview;
 pub mod receipt;
+pub mod reconcile;
 pub mod record;
 pub mod report;
 pub mod route;

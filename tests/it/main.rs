@@ -18,6 +18,7 @@ mod kannel;
 mod moto;
 mod postgres;
 mod receipts;
+mod reconcile;
 mod reported;
 mod rules;
 mod serve;

@@ -17,7 +17,7 @@ use std::time::Duration;
 const TOKEN: &str = "account-token";
 
 /// An installation whose providers can reach it.
-struct Installation {
+pub(crate) struct Installation {
     folder: tempfile::TempDir,
     port: u16,
     campaign: String,
@@ -27,6 +27,17 @@ struct Installation {
 impl Installation {
     /// A started campaign by this ladder, with these secrets and routes; it is being sent.
     fn serving(ladder: &str, list: &str, secrets: &[(&str, &str)], routes: &str) -> Installation {
+        Installation::serving_on("sqlite://forewarn.db", ladder, list, secrets, routes)
+    }
+
+    /// The same on this database; what is secret may be any file, its folder is made.
+    pub(crate) fn serving_on(
+        database: &str,
+        ladder: &str,
+        list: &str,
+        secrets: &[(&str, &str)],
+        routes: &str,
+    ) -> Installation {
         let folder = tempfile::tempdir().expect("folder");
         let mut place = Installation { folder, port: free_port(), campaign: String::new(), serving: None };
         place.ok("init");
@@ -34,12 +45,14 @@ impl Installation {
             let mut options = fs_err::OpenOptions::new();
             options.write(true).create(true);
             options.options_mut().mode(0o600);
-            let mut file = options.open(place.folder.path().join(name)).expect("made");
+            let path = place.folder.path().join(name);
+            fs_err::create_dir_all(path.parent().expect("a folder")).expect("made");
+            let mut file = options.open(path).expect("made");
             file.write_all(secret.as_bytes()).expect("written");
         }
         let port = place.port;
         let config = format!(
-            "[database]\nurl = \"sqlite://forewarn.db\"\n[keys]\nmaster = \"file:master.key\"\n[sender]\norganisation = \
+            "[database]\nurl = \"{database}\"\n[keys]\nmaster = \"file:master.key\"\n[sender]\norganisation = \
              \"Example & Sons\"\nemail = \"dpo@example.com\"\n[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \
              \"http://127.0.0.1:{port}\"\n{routes}"
         );
@@ -66,18 +79,18 @@ impl Installation {
         command
     }
 
-    fn ok(&self, line: &str) -> String {
+    pub(crate) fn ok(&self, line: &str) -> String {
         let done = self.command(line).output().expect("the binary runs");
         assert_eq!(done.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).expect("UTF-8")
     }
 
-    fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         serde_json::from_str(&self.ok("campaign status ID --json")).expect("JSON")
     }
 
     /// Waits until so many notices are in a state.
-    fn wait_for(&self, state: &str, count: i64) {
+    pub(crate) fn wait_for(&self, state: &str, count: i64) {
         let there = wait_until(|| self.status()["notices"][state] == count);
         let log = fs_err::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default();
         assert!(there, "not {count} {state}: {}\n{log}", self.status());

@@ -133,6 +133,7 @@ pub(crate) fn route(name: &str, channel: Channel) -> RoutePlan {
         idempotent: false,
         best: Evidence::Accepted,
         named_by_id: true,
+        looks_up: false,
     }
 }
 
