@@ -107,6 +107,14 @@ fw() {
   "$FOREWARN" --config "$dir/config.toml" "$@"
 }
 
+# doctor DIR [OPTION…]: what it finds. Having found something (3) is an answer, anything else is none.
+doctor() {
+  local dir=$1 code=0
+  shift
+  fw "$dir" "$@" doctor || code=$?
+  [ "$code" = 0 ] || [ "$code" = 3 ] || fail "doctor ended with $code"
+}
+
 # approved_campaign DIR: makes and approves it; prints its id.
 approved_campaign() {
   local id

@@ -47,7 +47,7 @@ TOML
 }
 
 books() {
-  fw "$dir" doctor >"$dir/doctor.txt" || true
+  doctor "$dir" >"$dir/doctor.txt"
   check "the books add up ($1)" grep -q "the books add up" "$dir/doctor.txt"
   fw "$dir" --json campaign status "$id" >"$dir/status.json"
   python3 - "$dir/status.json" <<'PY'

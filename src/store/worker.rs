@@ -73,6 +73,12 @@ impl Store {
         query.fetch_optional(pool).await.map_err(|e| self.fail(e))
     }
 
+    /// What the database's clock shows, and nothing else: no lock is waited for and nothing is written.
+    pub async fn clock(&self) -> Result<Micros, StoreError> {
+        let sql = format!("select {}", self.engine().now());
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.readers).await.map_err(|e| self.fail(e))
+    }
+
     /// Writes down that a worker ended as it should; its notices are recorded.
     pub async fn end_worker(&self, id: i64) -> Result<(), StoreError> {
         let sql = format!(

@@ -1,6 +1,7 @@
 //! Limits, measured where a provider would measure them: when the carrier is let through the gate.
 
 use crate::support::app::{Act, Carried, Engine, TestApp, domain_of, limited, route};
+use crate::support::receiver::most_in_any_window;
 use forewarn::dispatch::Until;
 use forewarn::dispatch::limiter::Window;
 use forewarn::model::channel::Channel;
@@ -9,22 +10,13 @@ use forewarn::model::person::Standing;
 use forewarn::model::time::SECOND;
 use std::time::{Duration, Instant};
 
-fn most_in_any_window(carried: &[Carried], per: Duration) -> usize {
-    let mut times: Vec<Instant> = carried.iter().map(|c| c.began).collect();
-    times.sort();
-    let mut from = 0;
-    let within = |(upto, at): (usize, &Instant)| {
-        while *at - times[from] >= per {
-            from += 1;
-        }
-        upto - from + 1
-    };
-    times.iter().enumerate().map(within).max().unwrap_or(0)
+/// When each was let through.
+fn began(carried: &[Carried]) -> impl Iterator<Item = Instant> + '_ {
+    carried.iter().map(|c| c.began)
 }
 
 fn span(carried: &[Carried]) -> Duration {
-    let times = || carried.iter().map(|c| c.began);
-    times().max().unwrap() - times().min().unwrap()
+    began(carried).max().unwrap() - began(carried).min().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,8 +29,10 @@ async fn two_windows_are_never_exceeded_and_used_to_the_full() {
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     assert_eq!(app.standing(no, Standing::Satisfied).await, 280);
     let carried = carrier.carried.lock().unwrap().clone();
-    let (short, long) =
-        (most_in_any_window(&carried, Duration::from_secs(1)), most_in_any_window(&carried, Duration::from_secs(4)));
+    let (short, long) = (
+        most_in_any_window(began(&carried), Duration::from_secs(1)),
+        most_in_any_window(began(&carried), Duration::from_secs(4)),
+    );
     assert!(short <= 50 && long <= 100, "{short} in a second, {long} in four");
     // The first 100 in two seconds, the next two seconds later, the last 80 in 1.6 seconds: 9.6 seconds at best.
     assert!(span(&carried).as_secs_f64() <= 9.6 * 2.5, "{:?}", span(&carried));
@@ -54,8 +48,7 @@ async fn a_route_slower_than_its_limit_wastes_no_slots() {
     app.run(&carrier, Until::Settled(no)).await.unwrap();
     let classes = app.classes(no).await;
     assert_eq!(classes["accepted"], 40);
-    // On a busy machine some wake too late for their slot; a window wider than the route would waste several a notice.
-    assert!(classes.get("not-sent").copied().unwrap_or(0) < 40, "{classes:?}");
+    assert!(classes.get("not-sent").copied().unwrap_or(0) <= 4, "{classes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,7 +64,7 @@ async fn a_domains_limit_holds_its_notices_and_nobody_elses() {
     let carried = carrier.carried.lock().unwrap().clone();
     let (even, odd): (Vec<Carried>, Vec<Carried>) =
         carried.into_iter().partition(|c| domain_of(c.notice.person()) == "even.example");
-    assert!(most_in_any_window(&even, Duration::from_secs(1)) <= 20);
+    assert!(most_in_any_window(began(&even), Duration::from_secs(1)) <= 20);
     assert!(span(&odd) < Duration::from_secs(2), "{:?}", span(&odd));
     assert!(span(&even).as_secs_f64() <= 5.0 * 2.5, "{:?}", span(&even));
 }

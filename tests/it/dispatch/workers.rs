@@ -2,6 +2,7 @@
 
 use crate::support::app::{Act, Carried, Engine, LEASE, Scripted, TestApp, limited, now, route};
 use crate::support::proxy::{Proxy, Wire};
+use crate::support::receiver::most_in_any_window;
 use crate::support::servers;
 use forewarn::dispatch::{Dispatcher, End, Until};
 use forewarn::model::channel::Channel;
@@ -22,12 +23,20 @@ struct Worker {
 }
 
 impl Worker {
+    /// One that others soon take over from.
     fn start(app: &TestApp, store: Store, carrier: &Arc<Scripted>) -> Worker {
+        Worker::run(app, store, carrier, |dispatcher| dispatcher.leased_for(LEASE))
+    }
+
+    fn run(
+        app: &TestApp,
+        store: Store,
+        carrier: &Arc<Scripted>,
+        leased: fn(Dispatcher<Scripted>) -> Dispatcher<Scripted>,
+    ) -> Worker {
         let (stop, stopped) = watch::channel(false);
-        let (routes, carrier) = (app.routes.clone(), carrier.clone());
-        let ends = tokio::spawn(async move {
-            Dispatcher::new(store, carrier, routes, stopped, now).leased_for(LEASE).run(Until::Stopped).await
-        });
+        let mut dispatcher = leased(Dispatcher::new(store, carrier.clone(), app.routes.clone(), stopped, now));
+        let ends = tokio::spawn(async move { dispatcher.run(Until::Stopped).await });
         Worker { ends, stop }
     }
 
@@ -45,11 +54,6 @@ async fn wait_for(what: &str, mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn most_in_any_window(mut times: Vec<std::time::Instant>, per: Duration) -> usize {
-    times.sort();
-    (0..times.len()).map(|i| times[i..].iter().take_while(|t| **t - times[i] < per).count()).max().unwrap_or(0)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_workers_tell_everybody_once_within_the_limits_of_one() {
     if servers::postgres().await.is_none() {
@@ -63,7 +67,8 @@ async fn five_workers_tell_everybody_once_within_the_limits_of_one() {
         (0..5).map(|_| app.carrier(|_| Act::Wait(Duration::from_millis(3), Class::Accepted))).collect();
     let mut workers = Vec::new();
     for carrier in &carriers {
-        workers.push(Worker::start(&app, app.open_again().await, carrier));
+        // With the lease of every day: a busy machine is no dead worker.
+        workers.push(Worker::run(&app, app.open_again().await, carrier, |dispatcher| dispatcher));
     }
     wait_for("everybody", async || app.standing(no, Standing::Satisfied).await == 1_200).await;
     for worker in workers {
