@@ -240,17 +240,6 @@ impl CampaignKeys {
         first(hasher.finalize().as_bytes())
     }
 
-    /// The keyed hash a contact is found by: 64 bits, so a hit is confirmed by opening the person.
-    pub fn contact_hash(&self, contact: &Contact) -> i64 {
-        let mut hasher = blake3::Hasher::new_keyed(&self.lookup);
-        let kind: &[u8] = match contact.kind {
-            ContactKind::Email => b"email\0",
-            ContactKind::Phone => b"phone\0",
-        };
-        hasher.update(kind).update(contact.address.reveal().as_bytes());
-        i64::from_be_bytes(first(hasher.finalize().as_bytes()))
-    }
-
     fn place(&self, number: i64) -> [u8; 16] {
         let mut place = [0u8; 16];
         place[..8].copy_from_slice(&self.campaign.to_be_bytes());

@@ -225,6 +225,7 @@ impl App {
         let known = self.store.sources(campaign.no).await?;
         let mut digests_in: Vec<String> = known.iter().map(|s| s.digest.clone()).collect();
         let mut next_person = self.campaign(&campaign.id).await?.last_person + 1;
+        let mut references = self.store.references(campaign.no).await?;
         for source in &prepared.incident.sources {
             // A query is run again for its digest: only where there is something to compare it with.
             if !digests_in.is_empty() && digests_in.contains(&sources::digest(source).await?) {
@@ -236,6 +237,7 @@ impl App {
                 keys: keys.clone(),
                 texts: prepared.texts.clone(),
                 plan: prepared.plan.clone(),
+                references: &mut references,
                 progress: &mut counted,
             };
             let no = digests_in.len() as i64 + 1;

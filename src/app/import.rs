@@ -1,6 +1,6 @@
-//! Taking a source into a campaign: read and seal on one thread, write on another, in batches of bounded number.
+//! Taking a source into a campaign: read, seal and write on threads of their own, in batches of bounded number.
 
-use super::reading::{Batch, Read, ReadingError, Trial, WAITING, read_list};
+use super::reading::{Batch, ReadingError, Trial, WAITING, read_list, seal_list};
 use super::{App, AppError, sources};
 use crate::content::Texts;
 use crate::intake::{ListFacts, RejectsWriter, Row, Verdict};
@@ -10,7 +10,7 @@ use crate::model::merge::{Merge, merge};
 use crate::model::person::Person;
 use crate::model::problem::Problem;
 use crate::store::Tx;
-use crate::store::import::{ContactRuns, NewPerson, SourceSums, StoredPerson};
+use crate::store::import::{NewPerson, References, SourceSums, StoredPerson};
 use crate::vault::CampaignKeys;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub(super) struct Into<'a> {
     pub keys: Arc<CampaignKeys>,
     pub texts: Arc<Texts>,
     pub plan: Arc<CampaignPlan>,
+    /// Who has a reference already; of all sources together.
+    pub references: &'a mut References,
     /// Called with the number of rows done.
     pub progress: &'a mut (dyn FnMut(u64) + Send),
 }
@@ -65,14 +67,15 @@ pub(super) async fn import(
     let (to, mut from) = mpsc::channel(WAITING);
     let keys = into.keys.clone();
     let trial = Trial::new(into.texts.clone(), into.plan.clone(), app.approved_routes()?);
-    let reading = tokio::task::spawn_blocking(move || read_list(reader, &keys, trial, first_person, &to));
+    let (to_seal, to_be_sealed) = std::sync::mpsc::sync_channel(1);
+    let reading = tokio::task::spawn_blocking(move || read_list(reader, trial, first_person, &to_seal));
+    let sealing = tokio::task::spawn_blocking(move || seal_list(&keys, &to_be_sealed, &to));
     let mut writing = Writing {
         campaign: into.campaign,
         source: no,
         keys: into.keys.clone(),
         sums: SourceSums::default(),
         tallies: Tallies::default(),
-        contacts: app.store.contact_runs(),
         unclosed_quote: None,
     };
     while let Some(first) = from.recv().await {
@@ -80,33 +83,36 @@ pub(super) async fn import(
         let mut next = Some(first);
         let mut batches = 0;
         while let Some(batch) = next {
-            writing.write(&mut tx, batch, files).await?;
+            writing.write(&mut tx, into.references, batch, files).await?;
             batches += 1;
             next = if batches < BATCHES_PER_COMMIT { from.recv().await } else { None };
         }
+        tx.write_many_references(into.references).await?;
         tx.commit().await?;
         (into.progress)(writing.sums.rows as u64);
     }
+    // Where sealing failed the reader stopped for want of it: the first says why.
+    ended(sealing.await)?;
     let read = ended(reading.await)?;
     // The file ended inside a quoted cell: rows may be missing, so the list must not be used.
     if let Some(problem) = writing.unclosed_quote {
         return Err(problem.into());
     }
-    app.store.take_in_contacts(into.campaign, writing.contacts).await?;
     let tallies = writing.tallies.changes();
     let mut tx = app.store.begin().await?;
     // Row 0: what is to be said of the source as a whole.
     let notices: Vec<(bool, Problem)> = read.notices.iter().map(|notice| (false, notice.clone())).collect();
     notices.iter().for_each(|(_, notice)| files.note(notice));
     tx.add_problems(into.campaign, no, &notices).await?;
+    tx.write_references(into.references).await?;
     let last = read.next_person - 1;
     tx.finish_source(into.campaign, no, &read.digest, &writing.sums, &tallies, last).await?;
     tx.commit().await?;
     Ok(Imported { facts, digest: read.digest, sums: writing.sums, next_person: read.next_person })
 }
 
-/// How the reading thread ended.
-fn ended(joined: Result<Result<Read, ReadingError>, tokio::task::JoinError>) -> Result<Read, AppError> {
+/// How a thread of the reading half ended.
+fn ended<T>(joined: Result<Result<T, ReadingError>, tokio::task::JoinError>) -> Result<T, AppError> {
     match joined {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(ReadingError::Read(error))) => Err(error.into()),
@@ -127,9 +133,8 @@ pub(super) struct Files {
     row_problems: Vec<Problem>,
 }
 
-/// Batches written in one transaction: the keyed hashes fall anywhere in their indexes, so a page that many rows of a
-/// transaction touch is written once instead of many times.
-const BATCHES_PER_COMMIT: usize = 10;
+/// Batches written in one transaction, for one flush of the disk.
+const BATCHES_PER_COMMIT: usize = 20;
 
 /// How many problems a report lists; all are in the rejects file.
 const LISTED: usize = 100;
@@ -195,26 +200,31 @@ struct Writing {
     keys: Arc<CampaignKeys>,
     sums: SourceSums,
     tallies: Tallies,
-    contacts: ContactRuns,
     unclosed_quote: Option<Problem>,
 }
 
 impl Writing {
-    async fn write(&mut self, tx: &mut Tx<'_>, mut batch: Batch, files: &mut Files) -> Result<(), AppError> {
-        let added = tx.add_persons(self.campaign, self.source, &batch.candidates).await?;
-        let mut added = added.into_iter().peekable();
+    async fn write(
+        &mut self,
+        tx: &mut Tx<'_>,
+        references: &mut References,
+        mut batch: Batch,
+        files: &mut Files,
+    ) -> Result<(), AppError> {
+        let wanted = batch.candidates.iter().map(|c| (c.new.ref_hash, c.new.no));
+        let owners = tx.take_references(references, wanted).await?;
+        let first_rows = || batch.candidates.iter().zip(&owners).filter(|(_, owner)| owner.is_none());
+        let new: Vec<&NewPerson> = first_rows().map(|(candidate, _)| &candidate.new).collect();
+        tx.add_persons(self.campaign, self.source, &new).await?;
         let mut rejected = std::mem::take(&mut batch.rejected);
         let mut lines: Vec<(u64, Value)> = Vec::new();
         let mut problems: Vec<(bool, Problem)> = Vec::new();
-        for (at, candidate) in batch.candidates.iter().enumerate() {
+        for (at, (candidate, owner)) in batch.candidates.iter().zip(&owners).enumerate() {
             let new = &candidate.new;
             let mut merged_into = None;
-            if added.next_if_eq(&new.no).is_some() {
-                self.tallies.count_person(new);
-                let waits = AppError::io("setting the contacts of the list aside");
-                self.contacts.add(new.no, &new.contacts).map_err(waits)?;
-            } else {
-                match self.merge_into_existing(tx, new).await? {
+            match owner {
+                None => self.tallies.count_person(new),
+                Some(owner) => match self.merge_into(tx, *owner, new).await? {
                     Ok(row) => merged_into = Some(row),
                     Err(problem) => {
                         let problem = problem.at_row(new.row);
@@ -222,7 +232,7 @@ impl Writing {
                         rejected.push(Row { number: new.row, raw: batch.cells_of(at), verdict });
                         continue;
                     }
-                }
+                },
             }
             if files.rows.is_some() {
                 let person = self.keys.open_person(new.no, &new.sealed)?;
@@ -259,12 +269,13 @@ impl Writing {
     }
 
     /// The row the person came from, or what contradicts it.
-    async fn merge_into_existing(
+    async fn merge_into(
         &mut self,
         tx: &mut Tx<'_>,
+        owner: i64,
         new: &NewPerson,
     ) -> Result<Result<u64, Problem>, AppError> {
-        let Some(existing) = tx.person_by_reference(self.campaign, &new.ref_hash).await? else {
+        let Some(existing) = tx.stored_person(self.campaign, owner).await? else {
             let what = "the person that holds this reference is not readable; run the command again";
             return Ok(Err(Problem::new("ref-conflict", "ref", what)));
         };
@@ -296,8 +307,7 @@ impl Writing {
     ) -> Result<(), AppError> {
         // Under the same key: remarks about the person are sealed with it.
         let sealed = self.keys.reseal_person(existing.no, &existing.sealed.key, whole)?;
-        let hashes: Vec<i64> = whole.contacts.iter().map(|c| self.keys.contact_hash(c)).collect();
-        tx.extend_person(self.campaign, existing.no, &whole.reach(), &sealed, &hashes).await?;
+        tx.extend_person(self.campaign, existing.no, &whole.reach(), &sealed).await?;
         let (before, after) = (first.reach(), whole.reach());
         for letter in ["e", "p"] {
             if after.contains(letter) && !before.contains(letter) {

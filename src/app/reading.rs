@@ -1,4 +1,4 @@
-//! The reading half of an import: a thread of its own that reads, checks and seals, a batch at a time.
+//! The reading half of an import: one thread reads and checks, another seals, a batch at a time.
 
 use super::approved::ApprovedRoute;
 use crate::content::{Envelope, Texts};
@@ -13,12 +13,13 @@ use crate::vault::{CampaignKeys, VaultError};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
 use tokio::sync::mpsc;
 
 /// Rows that travel and are written together.
-const BATCH: usize = 2_000;
+const BATCH: usize = 1_000;
 /// Batches that may wait for the writer: what bounds the memory.
-pub(super) const WAITING: usize = 2;
+pub(super) const WAITING: usize = 4;
 
 /// A row that is a person, ready to be written unless its reference is taken. The person themselves is in the seal.
 pub(super) struct Candidate {
@@ -28,30 +29,50 @@ pub(super) struct Candidate {
     cells_end: usize,
 }
 
-impl AsRef<NewPerson> for Candidate {
-    fn as_ref(&self) -> &NewPerson {
-        &self.new
-    }
+/// A row that is a person, as it was read.
+pub(super) struct Unsealed {
+    no: i64,
+    row: u64,
+    person: Person,
+    problems: Vec<Problem>,
+    cells_end: usize,
 }
 
-/// Some rows of a source.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub candidates: Vec<Candidate>,
+/// Some rows of a source: of `C`, which are persons, and rejected ones.
+pub(super) struct Batch<C = Candidate> {
+    pub candidates: Vec<C>,
     pub rejected: Vec<Row>,
     pub rows: u64,
     cells: Cells,
 }
 
-impl Batch {
-    fn add(&mut self, new: NewPerson, problems: Vec<Problem>, cells: &[Personal]) {
+impl<C> Default for Batch<C> {
+    fn default() -> Self {
+        Batch { candidates: Vec::new(), rejected: Vec::new(), rows: 0, cells: Cells::default() }
+    }
+}
+
+impl Batch<Unsealed> {
+    fn add(&mut self, no: i64, row: u64, person: Person, problems: Vec<Problem>, cells: &[Personal]) {
         for cell in cells {
             self.cells.text.push_str(cell.reveal());
             self.cells.ends.push(self.cells.text.len());
         }
-        self.candidates.push(Candidate { new, problems, cells_end: self.cells.ends.len() });
+        let cells_end = self.cells.ends.len();
+        self.candidates.push(Unsealed { no, row, person, problems, cells_end });
     }
 
+    fn sealed(self, keys: &CampaignKeys) -> Result<Batch, VaultError> {
+        let seal = |read: Unsealed| {
+            let new = sealed(keys, read.no, read.row, &read.person)?;
+            Ok(Candidate { new, problems: read.problems, cells_end: read.cells_end })
+        };
+        let candidates = self.candidates.into_iter().map(seal).collect::<Result<_, _>>()?;
+        Ok(Batch { candidates, rejected: self.rejected, rows: self.rows, cells: self.cells })
+    }
+}
+
+impl Batch {
     /// The row of a candidate as written, should it have to go to the rejects file after all.
     pub(super) fn cells_of(&self, candidate: usize) -> Vec<Personal> {
         let end_before = |at: usize, ends: &dyn Fn(usize) -> usize| if at == 0 { 0 } else { ends(at - 1) };
@@ -88,10 +109,9 @@ pub(super) enum ReadingError {
 /// Reads the list to its end. Persons are numbered from `next_person`.
 pub(super) fn read_list(
     mut reader: ListReader,
-    keys: &CampaignKeys,
     mut trial: Trial,
     mut next_person: i64,
-    to: &mpsc::Sender<Batch>,
+    to: &SyncSender<Batch<Unsealed>>,
 ) -> Result<Read, ReadingError> {
     let mut batch = Batch::default();
     while let Some(row) = reader.next_row().map_err(ReadingError::Read)? {
@@ -107,18 +127,30 @@ pub(super) fn read_list(
                     batch.rejected.push(Row { number: row.number, raw: reader.cells(), verdict });
                 } else {
                     problems.extend(trial.approved(&person).map(|problem| problem.at_row(row.number)));
-                    let new = sealed(keys, next_person, row.number, &person).map_err(ReadingError::Vault)?;
+                    batch.add(next_person, row.number, person, problems, &reader.cells());
                     next_person += 1;
-                    batch.add(new, problems, &reader.cells());
                 }
             }
         }
         if batch.rows as usize >= BATCH {
-            to.blocking_send(std::mem::take(&mut batch)).map_err(|_| ReadingError::Abandoned)?;
+            to.send(std::mem::take(&mut batch)).map_err(|_| ReadingError::Abandoned)?;
         }
     }
-    to.blocking_send(batch).map_err(|_| ReadingError::Abandoned)?;
+    to.send(batch).map_err(|_| ReadingError::Abandoned)?;
     Ok(Read { digest: reader.digest().unwrap_or_default(), notices: reader.notices().to_vec(), next_person })
+}
+
+/// Seals what was read, until there is no more.
+pub(super) fn seal_list(
+    keys: &CampaignKeys,
+    from: &Receiver<Batch<Unsealed>>,
+    to: &mpsc::Sender<Batch>,
+) -> Result<(), ReadingError> {
+    for batch in from {
+        let batch = batch.sealed(keys).map_err(ReadingError::Vault)?;
+        to.blocking_send(batch).map_err(|_| ReadingError::Abandoned)?;
+    }
+    Ok(())
 }
 
 fn sealed(keys: &CampaignKeys, no: i64, row: u64, person: &Person) -> Result<NewPerson, VaultError> {
@@ -130,7 +162,6 @@ fn sealed(keys: &CampaignKeys, no: i64, row: u64, person: &Person) -> Result<New
         locale: person.locale.clone(),
         country: person.country.clone(),
         sealed: keys.seal_person(no, person)?,
-        contacts: person.contacts.iter().map(|c| keys.contact_hash(c)).collect(),
     })
 }
 

@@ -42,7 +42,7 @@ const PARTITIONED: [&str; 10] = [
     "row_problem",
     "person",
     "sealed_person",
-    "contact",
+    "reference",
     "notice",
     "attempt",
     "known_as",
@@ -259,12 +259,12 @@ impl Tx<'_> {
     /// Takes a campaign that has sent nothing out of the database, its list and all.
     pub async fn drop_list(&mut self, no: i64) -> Result<(), StoreError> {
         if self.engine() == Engine::Postgres {
-            let parts = ["contact", "sealed_person", "person", "row_problem"].map(|table| format!("{table}_{no}"));
+            let parts = ["reference", "sealed_person", "person", "row_problem"].map(|table| format!("{table}_{no}"));
             let sql = format!("truncate {}", parts.join(", "));
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
         }
         for sql in [
-            "delete from contact where campaign = $1",
+            "delete from reference where campaign = $1",
             "delete from sealed_person where campaign = $1",
             "delete from person where campaign = $1",
             "delete from row_problem where campaign = $1",
@@ -280,7 +280,7 @@ impl Tx<'_> {
     /// Removes what an interrupted import left behind: its source, and persons beyond the last one that counts.
     pub async fn drop_incomplete_source(&mut self, no: i64) -> Result<(), StoreError> {
         for sql in [
-            "delete from contact where campaign = $1
+            "delete from reference where campaign = $1
                 and person > (select last_person from campaign where campaign.no = $1)",
             "delete from sealed_person where campaign = $1
                 and no > (select last_person from campaign where campaign.no = $1)",

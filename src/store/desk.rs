@@ -6,7 +6,7 @@
 mod correct;
 mod queue;
 
-pub use correct::{Correction, NewContact};
+pub use correct::Correction;
 pub use queue::{Candidate, CaseLine, ListPlace, Unranked};
 
 use super::receipt::{CALL, OPEN_CALL};
@@ -110,7 +110,7 @@ impl Store {
     /// The person with this reference, by the keyed hash it is found by.
     pub async fn desk_person(&self, campaign: i64, ref_hash: &[u8; 16]) -> Result<Option<DeskPerson>, StoreError> {
         let mut tx = self.begin().await?;
-        let no: Option<i64> = sqlx::query_scalar("select no from person where campaign = $1 and ref_hash = $2")
+        let no: Option<i64> = sqlx::query_scalar("select person from reference where campaign = $1 and hash = $2")
             .bind(campaign)
             .bind(ref_hash.to_vec())
             .fetch_optional(tx.conn())

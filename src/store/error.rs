@@ -40,15 +40,6 @@ pub enum StoreError {
     WrongKey { path: String },
     #[error("another worker runs on {path}: one SQLite file serves one worker at a time; stop that worker first")]
     WorkerRuns { path: String },
-    #[error(
-        "the contacts of the list cannot wait in a file (beside SQLite's, else in the folder for temporary files); make \
-         room there, then run the command again: nothing was lost in {path}"
-    )]
-    Contacts {
-        path: String,
-        #[source]
-        source: std::io::Error,
-    },
     #[error("the database {path} refused a statement")]
     Sql {
         path: String,
@@ -81,7 +72,6 @@ impl StoreError {
             StoreError::WrongKey { .. } => Some("wrong-key"),
             StoreError::WorkerRuns { .. } => Some("worker-runs"),
             StoreError::Full { .. }
-            | StoreError::Contacts { .. }
             | StoreError::Fenced { .. }
             | StoreError::Sql { .. }
             | StoreError::Unreadable { .. } => None,

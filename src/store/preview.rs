@@ -48,7 +48,10 @@ impl Store {
 
     /// The person with this reference, by the keyed hash it is found by.
     pub async fn person_with(&self, campaign: i64, ref_hash: &[u8; 16]) -> Result<Option<PersonRow>, StoreError> {
-        let sql = format!("select {COLUMNS} {FROM} where p.campaign = $1 and p.ref_hash = $2");
+        let sql = format!(
+            "select {COLUMNS} {FROM}
+             where p.campaign = $1 and p.no = (select person from reference where campaign = $1 and hash = $2)"
+        );
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(campaign)
             .bind(ref_hash.to_vec())

@@ -11,7 +11,7 @@ use crate::model::personal::Personal;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
 use crate::store::Tx;
-use crate::store::desk::{Correction, DeskPerson, NewContact};
+use crate::store::desk::{Correction, DeskPerson};
 
 /// A contact as somebody at the desk gives it.
 #[derive(Clone, Debug)]
@@ -94,14 +94,12 @@ impl DeskCampaign {
         let ordinal = ordinal.ok_or_else(|| {
             Problem::new("too-many-contacts", "", "the person has as many contacts as anybody can have")
         })?;
-        let hash = self.keys.contact_hash(&contact);
         person.contacts.push(contact);
         person.retired.extend(gone);
         let correction = Correction {
             reach: person.reach(),
             locale: person.locale.clone(),
             sealed: self.keys.reseal_person(before.no, &before.sealed.key, &person)?,
-            added: Some(NewContact { ordinal, hash }),
         };
         tx.correct_person(self.campaign.no, before, &correction).await?;
         Ok((ordinal, correction.reach))

@@ -134,7 +134,6 @@ impl DeskCampaign {
                 reach: changed.reach(),
                 locale: changed.locale.clone(),
                 sealed: self.keys.reseal_person(before.no, &before.sealed.key, changed)?,
-                added: None,
             };
             tx.correct_person(no, before, &correction).await?;
         }

@@ -9,21 +9,12 @@ use crate::model::time::Micros;
 use crate::vault::SealedPerson;
 use std::collections::BTreeMap;
 
-/// A contact that a person gets.
-#[derive(Clone, Copy, Debug)]
-pub struct NewContact {
-    pub ordinal: u8,
-    /// Its keyed hash.
-    pub hash: i64,
-}
-
 /// A person as they are after a correction.
 #[derive(Clone, Debug)]
 pub struct Correction {
     pub reach: String,
     pub locale: String,
     pub sealed: SealedPerson,
-    pub added: Option<NewContact>,
 }
 
 /// Sums by kind of contact count the persons who can be reached that way.
@@ -53,16 +44,6 @@ impl Tx<'_> {
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        if let Some(contact) = after.added {
-            sqlx::query("insert into contact (campaign, hash, person, ordinal) values ($1, $2, $3, $4)")
-                .bind(campaign)
-                .bind(contact.hash)
-                .bind(before.no)
-                .bind(i64::from(contact.ordinal))
-                .execute(self.conn())
-                .await
-                .map_err(|e| self.fail(e))?;
-        }
         let mut changes = Vec::new();
         for kind in KINDS {
             let n = i64::from(after.reach.contains(kind)) - i64::from(before.reach.contains(kind));
