@@ -2,6 +2,7 @@
 //! read arguments and print; everything they do with campaigns is here.
 
 pub mod approved;
+mod bounces;
 pub mod calls;
 pub mod carrier;
 pub mod create;

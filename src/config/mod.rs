@@ -5,6 +5,7 @@
 //! references until they are asked for. Deliberately absent: layers of defaults from several files, and settings
 //! by environment variable other than secrets.
 
+mod mailboxes;
 mod read;
 mod route_settings;
 mod sender;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use mailboxes::{Place, ReturnBox};
 pub use sender::Mailbox;
 
 /// The variable that names the config file.
@@ -34,6 +36,8 @@ pub struct Config {
     pub paths: Paths,
     pub sender: Sender,
     pub routes: Vec<Route>,
+    /// Where bounces come back to.
+    pub mailboxes: Vec<ReturnBox>,
     pub server: Server,
 }
 

@@ -15,6 +15,7 @@ mod incident_file;
 mod installation;
 mod intake_truth;
 mod kannel;
+mod mailboxes;
 mod moto;
 mod postgres;
 mod receipts;
