@@ -85,7 +85,10 @@ impl Reader {
             let name = reader.mailbox.name.clone();
             if tokio::time::timeout(PATIENCE, reader.read_and_tell()).await.is_err() {
                 let waited = PATIENCE.as_secs();
-                tracing::warn!(mailbox = name, "not read to its end within {waited} s; what is left is read the next time");
+                tracing::warn!(
+                    mailbox = name,
+                    "not read to its end within {waited} s; what is left is read the next time"
+                );
             }
         };
         futures_util::future::join_all(readers.iter_mut().map(one)).await;
@@ -245,7 +248,9 @@ impl Reader {
 }
 
 /// Opens messages until there are octets enough; the entries that are left, and the messages.
-fn read_some(mut left: std::vec::IntoIter<maildir::Entry>) -> Result<(std::vec::IntoIter<maildir::Entry>, Vec<Message>), MailboxError> {
+fn read_some(
+    mut left: std::vec::IntoIter<maildir::Entry>,
+) -> Result<(std::vec::IntoIter<maildir::Entry>, Vec<Message>), MailboxError> {
     let (mut messages, mut octets) = (Vec::new(), 0);
     while octets < OCTETS {
         let Some(entry) = left.next() else { break };

@@ -56,7 +56,9 @@ impl Walk {
                 continue;
             };
             match open.next() {
-                Some(Ok(entry)) => found.extend(mark_of(&entry.file_name()).map(|mark| Entry { mark, path: entry.path() })),
+                Some(Ok(entry)) => {
+                    found.extend(mark_of(&entry.file_name()).map(|mark| Entry { mark, path: entry.path() }))
+                }
                 Some(Err(error)) => return Err(fault(path, error)),
                 None => self.open = None,
             }
@@ -108,10 +110,12 @@ fn mark_of(name: &std::ffi::OsStr) -> Option<String> {
 
 fn fault(path: &Path, source: std::io::Error) -> MailboxError {
     let path = path.to_path_buf();
-    match source.kind() {
-        ErrorKind::NotFound => MailboxError::Gone { path },
-        ErrorKind::PermissionDenied => MailboxError::Forbidden { path },
-        _ => MailboxError::Unreadable { path, source },
+    if source.kind() == ErrorKind::NotFound {
+        MailboxError::Gone { path }
+    } else if source.kind() == ErrorKind::PermissionDenied {
+        MailboxError::Forbidden { path }
+    } else {
+        MailboxError::Unreadable { path, source }
     }
 }
 

@@ -346,7 +346,9 @@ mod tests {
         };
         assert_eq!(sender(&base()), "dpo@example.com");
         assert_eq!(sender(&base().with("bounce_address", "bounces@n.example.com")), "bounces+0a1b@n.example.com");
-        for bad in ["bounces", "b+c@example.com", "b c@example.com", "bü@example.com", &format!("{}@x.org", "b".repeat(28))] {
+        for bad in
+            ["bounces", "b+c@example.com", "b c@example.com", "bü@example.com", &format!("{}@x.org", "b".repeat(28))]
+        {
             let found = codes(&base().with("bounce_address", bad));
             assert_eq!(found, [("bad-setting", "bounce_address".to_owned())], "{bad}");
         }

@@ -17,6 +17,7 @@ pub(crate) const DOMAIN: &str = "notices.example.com";
 pub(crate) enum Returns {
     /// It is appended to [`Exim::maildir`].
     Maildir,
+    #[allow(dead_code, reason = "the story over LMTP follows")]
     /// It is delivered over LMTP to this port of the loopback.
     Lmtp(u16),
 }
@@ -45,7 +46,8 @@ impl Exim {
         let config = dir.path().join("exim.conf");
         fs_err::write(&config, configuration(&exim, &user, port, dir.path(), returns)).unwrap();
         let mut command = if is_root() {
-            let given = Command::new("chown").args(["-R", &user]).arg(dir.path()).status().expect("chown is everywhere");
+            let given =
+                Command::new("chown").args(["-R", &user]).arg(dir.path()).status().expect("chown is everywhere");
             assert!(given.success(), "there is no user {USER}: `.ci/run` makes it");
             let mut command = Command::new("setpriv");
             command.args(["--reuid", &user, "--regid", &user, "--init-groups"]).arg(&exim);
