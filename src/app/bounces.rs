@@ -7,11 +7,14 @@
 
 use super::doctor::chain;
 use super::{App, AppError};
-use crate::config::{Place, ReturnBox};
+use crate::config::{ImapAccount, ImapTls, Place, ReturnBox};
+use crate::mailbox::imap::{self, Folder};
 use crate::mailbox::maildir::{self, Walk};
-use crate::mailbox::{MailboxError, Message};
+use crate::mailbox::{Account, MailboxError, Message, Tls};
+use crate::model::receipt::Receipt;
 use crate::model::time::Micros;
 use crate::receipts;
+use crate::secrets::{ReadableByOthers, SecretError};
 use crate::store::mailbox::{Mail, reports_as};
 use crate::vault::{MasterKey, RawReport, SealedReport, VaultError};
 use std::collections::{BTreeSet, HashSet};
@@ -33,17 +36,20 @@ const LONGEST_REST: Duration = Duration::from_secs(600);
 
 /// Why a mailbox was not read.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+pub(super) enum Failed {
     #[error(transparent)]
     Mailbox(#[from] MailboxError),
+    #[error("its password: {0}")]
+    Secret(#[from] SecretError),
     #[error("the database: {}", chain(.0))]
     App(#[from] AppError),
 }
 
 impl Failed {
-    fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         match self {
             Failed::Mailbox(error) => error.code(),
+            Failed::Secret(_) => "no-secret",
             Failed::App(_) => "database",
         }
     }
@@ -55,6 +61,8 @@ pub(super) struct Reader {
     mailbox: ReturnBox,
     /// Marks of messages that were read, as digests.
     known: HashSet<[u8; 16]>,
+    /// The last message of an IMAP folder up to which all were read.
+    up_to: Option<(u32, u32)>,
     /// What was wrong the last time; it is said once.
     fault: Option<&'static str>,
     failures: u32,
@@ -73,6 +81,7 @@ impl Reader {
             app: app.clone(),
             mailbox: mailbox.clone(),
             known: HashSet::new(),
+            up_to: None,
             fault: None,
             failures: 0,
         };
@@ -167,7 +176,36 @@ impl Reader {
     async fn read(&mut self) -> Result<usize, Failed> {
         match self.mailbox.place.clone() {
             Place::Maildir(folder) => self.read_maildir(folder).await,
+            Place::Imap(account) => {
+                let mut folder = Folder::open(&opened(&account)?).await?;
+                let read = self.read_folder(&mut folder).await;
+                folder.close().await;
+                read
+            }
         }
+    }
+
+    async fn read_folder(&mut self, folder: &mut Folder) -> Result<usize, Failed> {
+        let begin = self.up_to.filter(|(validity, _)| *validity == folder.validity()).map_or(0, |(_, uid)| uid);
+        let (mut all, mut complete) = (0, true);
+        for some in folder.above(begin).await?.chunks(NAMES) {
+            let marks = self.unread(some.iter().map(|uid| folder.mark(*uid)).collect()).await?;
+            let new: Vec<u32> = some.iter().copied().filter(|uid| marks.contains(&folder.mark(*uid))).collect();
+            for few in new.chunks(imap::AT_ONCE) {
+                let read = folder.read(few).await?;
+                complete &= read.len() == few.len();
+                all += read.len();
+                let kept = self.keep("imap", read.iter().map(|(_, message)| message.clone()).collect()).await?;
+                let kept: Vec<u32> = read.iter().filter(|(_, m)| kept.contains(&m.mark)).map(|(uid, _)| *uid).collect();
+                if let Err(error) = folder.set_keyword(&kept).await {
+                    tracing::debug!(mailbox = self.mailbox.name, %error, "what was kept carries no keyword");
+                }
+            }
+            if let Some(last) = some.last().filter(|_| complete) {
+                self.up_to = Some((folder.validity(), *last));
+            }
+        }
+        if complete { Ok(all) } else { Err(MailboxError::Incomplete.into()) }
     }
 
     async fn read_maildir(&mut self, folder: PathBuf) -> Result<usize, Failed> {
@@ -216,17 +254,17 @@ impl Reader {
         self.known.extend(marks.map(|mark| digest(mark)));
     }
 
-    /// Understands messages and commits what they say, with their marks.
-    async fn keep(&mut self, came_as: &'static str, messages: Vec<Message>) -> Result<(), Failed> {
+    /// Understands messages and commits what they say, with their marks; the marks of those whose reports were kept.
+    async fn keep(&mut self, came_as: &'static str, messages: Vec<Message>) -> Result<BTreeSet<String>, Failed> {
         if messages.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let (master, name) = (self.app.master.clone(), reports_as(&self.mailbox.name));
         let understood = aside(move || understand(&master, &name, came_as, messages)).await.map_err(AppError::from)?;
         let marks: Vec<(String, Mail)> = understood.iter().map(|one| (one.mark.clone(), one.mail)).collect();
         self.commit(&marks, understood).await?;
         self.remember(marks.iter().map(|(mark, _)| mark));
-        Ok(())
+        Ok(marks.into_iter().filter(|(_, mail)| *mail == Mail::Matched).map(|(mark, _)| mark).collect())
     }
 
     async fn commit(&self, marks: &[(String, Mail)], understood: Vec<Understood>) -> Result<(), AppError> {
@@ -245,6 +283,23 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The account with its password.
+pub(super) fn opened(account: &ImapAccount) -> Result<Account, SecretError> {
+    Ok(Account {
+        host: account.host.clone(),
+        port: account.port,
+        tls: match account.tls {
+            ImapTls::Implicit => Tls::Implicit,
+            ImapTls::StartTls => Tls::StartTls,
+            ImapTls::None => Tls::None,
+        },
+        username: account.username.clone(),
+        password: account.password.resolve(ReadableByOthers::Warn)?,
+        folder: account.folder.clone(),
+        ca_file: account.ca_file.clone(),
+    })
 }
 
 /// Opens messages until there are octets enough; the entries that are left, and the messages.
@@ -270,14 +325,7 @@ fn understand(
     messages: Vec<Message>,
 ) -> Result<Vec<Understood>, VaultError> {
     let one = |message: Message| {
-        let report = receipts::read(&message.raw);
-        let receipts = receipts::receipts(&report, |token| master.read_token(token).is_some());
-        let mail = match receipts.first() {
-            Some(receipt) if receipt.token.is_some() => Mail::Matched,
-            Some(_) => Mail::Nobodys,
-            None if report.kind == receipts::Kind::NotAReport => Mail::NoReport,
-            None => Mail::Nobodys,
-        };
+        let (mail, receipts) = what_it_says(master, None, &message.raw);
         let report = match mail {
             Mail::Matched => {
                 let (route, came_as) = (reports_as.to_owned(), came_as.to_owned());
@@ -290,6 +338,22 @@ fn understand(
     messages.into_iter().map(one).collect()
 }
 
+/// What a message is, and what it says of whom; `token` is of ours and stands on its envelope.
+pub(super) fn what_it_says(master: &MasterKey, token: Option<&str>, raw: &[u8]) -> (Mail, Vec<Receipt>) {
+    let mut report = receipts::read(raw);
+    if let Some(token) = token {
+        report.tokens.insert(0, token.to_owned());
+    }
+    let receipts = receipts::receipts(&report, |token| master.read_token(token).is_some());
+    let mail = match receipts.first() {
+        Some(receipt) if receipt.token.is_some() => Mail::Matched,
+        Some(_) => Mail::Nobodys,
+        None if report.kind == receipts::Kind::NotAReport => Mail::NoReport,
+        None => Mail::Nobodys,
+    };
+    (mail, receipts)
+}
+
 /// A mark in little room.
 fn digest(mark: &str) -> [u8; 16] {
     let hash = *blake3::hash(mark.as_bytes()).as_bytes();
@@ -297,7 +361,7 @@ fn digest(mark: &str) -> [u8; 16] {
 }
 
 /// Work for the disk and the processor, beside what waits for the network.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(fault) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),

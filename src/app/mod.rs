@@ -15,6 +15,7 @@ pub mod health;
 pub mod hooks;
 pub mod import;
 pub mod lifecycle;
+pub mod lmtp;
 mod metrics;
 pub mod preview;
 mod reading;

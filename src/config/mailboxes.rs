@@ -4,9 +4,14 @@ use super::Route;
 use super::read::name;
 use crate::model::channel::Channel;
 use crate::model::time::{self, Micros, SECOND};
+use crate::secrets::SecretRef;
 use crate::toml_file::{Table, Value};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+/// What comes by LMTP is counted as that of a mailbox of this name.
+pub const LMTP: &str = "lmtp";
 /// How often a mailbox is looked into where the file does not say.
 const EVERY: Micros = 30 * SECOND;
 const SELDOMEST: Micros = time::DAY;
@@ -26,6 +31,87 @@ pub struct ReturnBox {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     Maildir(PathBuf),
+    Imap(ImapAccount),
+}
+
+/// A folder of an account at a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImapAccount {
+    pub host: String,
+    pub port: u16,
+    pub tls: ImapTls,
+    pub username: String,
+    pub password: SecretRef,
+    pub folder: String,
+    /// Certificates (PEM) that are trusted beside the usual ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImapTls {
+    Implicit,
+    StartTls,
+    /// To this machine only.
+    None,
+}
+
+impl ImapTls {
+    const WORDS: [(&str, ImapTls); 3] =
+        [("implicit", ImapTls::Implicit), ("starttls", ImapTls::StartTls), ("none", ImapTls::None)];
+
+    fn port(self) -> u16 {
+        match self {
+            ImapTls::Implicit => 993,
+            ImapTls::StartTls | ImapTls::None => 143,
+        }
+    }
+}
+
+/// Where mail servers deliver bounces to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LmtpListen {
+    Address(SocketAddr),
+    Socket(PathBuf),
+}
+
+impl fmt::Display for LmtpListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LmtpListen::Address(address) => write!(f, "{address}"),
+            LmtpListen::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `[lmtp]`; `None` where there is none.
+pub(super) fn lmtp(folder: &Path, mut table: Table<'_>, routes: &[Route]) -> Option<LmtpListen> {
+    if !table.is_present() {
+        return None;
+    }
+    let listen = table.required("listen", "write listen = \"127.0.0.1:2424\", or unix:PATH")?.text()?;
+    if !routes.iter().any(|route| route.bounce_address().is_some()) {
+        let what = "takes mail for the bounce addresses of smtp routes, and no route has one: add bounce_address = \
+                    \"bounces@notices.example.com\" to its settings";
+        table.place().problem("no-bounce-address", what);
+    }
+    listen.parse("bad-address", |text| match (text.strip_prefix("unix:"), text.parse::<SocketAddr>()) {
+        (Some(""), _) => Err("names no file after unix:".to_owned()),
+        (Some(path), _) => Ok(LmtpListen::Socket(folder.join(path))),
+        (None, Ok(address)) if is_near(address.ip()) => Ok(LmtpListen::Address(address)),
+        (None, Ok(_)) => {
+            Err("must be an address of this machine or of a private network: nobody logs in over LMTP".to_owned())
+        }
+        (None, Err(_)) => Err("must be an IP address and a port, as 127.0.0.1:2424, or unix:PATH".to_owned()),
+    })
+}
+
+/// Loopback, private and unique local addresses.
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
 }
 
 pub(super) fn mailboxes(folder: &Path, tables: Vec<Table<'_>>, routes: &[Route]) -> Vec<ReturnBox> {
@@ -43,7 +129,13 @@ pub(super) fn mailboxes(folder: &Path, tables: Vec<Table<'_>>, routes: &[Route])
 }
 
 fn mailbox(folder: &Path, mut table: Table<'_>, known: &[Route]) -> Option<ReturnBox> {
-    let name = name(&mut table, "name", "give the mailbox a name of its own");
+    let name = name(&mut table, "name", "give the mailbox a name of its own").filter(|name| {
+        let free = !name.eq_ignore_ascii_case(LMTP);
+        if !free {
+            table.place().problem("bad-name", "cannot have the name `lmtp`: what comes by [lmtp] is counted under it");
+        }
+        free
+    });
     let routes = routes(&mut table, known);
     let every = every(&mut table);
     let place = place(folder, &mut table);
@@ -51,11 +143,72 @@ fn mailbox(folder: &Path, mut table: Table<'_>, known: &[Route]) -> Option<Retur
 }
 
 fn place(folder: &Path, table: &mut Table<'_>) -> Option<Place> {
-    let maildir = table.required("maildir", "write maildir = \"/var/mail/bounces/Maildir\"");
-    maildir?.text()?.parse("bad-path", |text| match text {
-        "" => Err("is empty; name the folder that has `new` and `cur` in it".to_owned()),
-        text => Ok(Place::Maildir(folder.join(text))),
+    let maildir = table.value("maildir");
+    let imap = table.table("imap");
+    match (maildir, imap.is_present()) {
+        (Some(maildir), true) => {
+            maildir.place.problem("mailbox-twice", "stands beside `imap`: a mailbox is one or the other");
+            None
+        }
+        (None, false) => {
+            drop(imap);
+            table.missing("maildir", "write maildir = \"/var/mail/bounces\", or imap = { host = \"…\", … }");
+            None
+        }
+        (None, true) => imap_account(folder, imap).map(Place::Imap),
+        (Some(maildir), false) => maildir.text()?.parse("bad-path", |text| match text {
+            "" => Err("is empty; name the folder that has `new` and `cur` in it".to_owned()),
+            text => Ok(Place::Maildir(folder.join(text))),
+        }),
+    }
+}
+
+fn imap_account(folder: &Path, mut table: Table<'_>) -> Option<ImapAccount> {
+    let text = |value: Option<Value<'_>>| {
+        value?.text()?.parse("bad-setting", |text| match text {
+            "" => Err("is empty".to_owned()),
+            text if text.chars().any(char::is_control) => Err("must be one line of text".to_owned()),
+            text => Ok(text.to_owned()),
+        })
+    };
+    let host = text(table.required("host", "write host = \"imap.example.com\""));
+    let tls = table.value("tls").map_or(Some(ImapTls::Implicit), |value| value.text()?.choose(&ImapTls::WORDS));
+    let port = table.value("port").map(|value| value.number(1, 65_535).and_then(|n| u16::try_from(n.value).ok()));
+    let username = text(table.required("username", "write username = \"bounces@example.com\""));
+    let password = table.required("password", "write password = \"env:BOUNCES_PASSWORD\", or file:PATH");
+    let password = password.and_then(|value| {
+        // Never print the text: it may be the password itself.
+        value.text()?.parse("bad-reference", |text| {
+            let known = text.starts_with("env:") || text.starts_with("file:");
+            SecretRef::parse(text, folder)
+                .filter(|_| known && text.len() > "file:".len())
+                .ok_or_else(|| "must be env:NAME or file:PATH; a password never stands in this file".to_owned())
+        })
+    });
+    let in_box = table.value("folder").map_or(Some("INBOX".to_owned()), |value| text(Some(value)));
+    let ca_file = table.value("ca_file").map(|value| text(Some(value)).map(|path| folder.join(path)));
+    let (host, tls) = (host?, tls?);
+    if tls == ImapTls::None && !is_loopback(&host) {
+        let what = "is `none`, which is for this machine only: write \"implicit\" or \"starttls\"";
+        table.place().problem("plaintext-refused", format!("`tls` {what}"));
+        return None;
+    }
+    let port = port.unwrap_or_else(|| Some(tls.port()));
+    let ca_file = ca_file.map_or(Some(None), |path| path.map(Some));
+    Some(ImapAccount {
+        host,
+        port: port?,
+        tls,
+        username: username?,
+        password: password?,
+        folder: in_box?,
+        ca_file: ca_file?,
     })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn every(table: &mut Table<'_>) -> Option<Micros> {

@@ -25,6 +25,7 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
     let sender = sender(root.table("sender"));
     let routes = routes(root.tables("route"));
     let mailboxes = super::mailboxes::mailboxes(folder, root.tables("mailbox"), &routes);
+    let lmtp = super::mailboxes::lmtp(folder, root.table("lmtp"), &routes);
     let server = server(root.table("server"));
     Some(Config {
         file: file.to_path_buf(),
@@ -34,6 +35,7 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
         sender: sender?,
         routes,
         mailboxes,
+        lmtp,
         server: server?,
     })
 }

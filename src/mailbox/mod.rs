@@ -4,7 +4,11 @@
 //! by whoever asks, under the mark of each message, which stays the same as long as the message is there. Whatever lies
 //! in a mailbox is read in bounded memory: of a message only the beginning, which is where reports say what they say.
 
+pub mod imap;
 pub mod maildir;
+mod stream;
+
+pub use stream::{Account, Tls};
 
 use std::path::PathBuf;
 
@@ -46,6 +50,35 @@ pub enum MailboxError {
     Forbidden { path: PathBuf },
     #[error("{} cannot be read: {source}; it is tried again", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{host}, port {port}, cannot be reached: {why}; correct `host` and `port`, or see that the server runs")]
+    Unreachable { host: String, port: u16, why: String },
+    #[error("{host} is not this machine, and its mail would cross the network in clear: write tls = \"implicit\"")]
+    ClearText { host: String },
+    #[error("{host} offers no STARTTLS: write tls = \"implicit\" (port 993)")]
+    NoStartTls { host: String },
+    #[error("TLS with {host} failed: {why}; correct `host`, or name its authority's certificate as `ca_file`")]
+    NoTls { host: String, why: String },
+    #[error("{} holds no certificates in PEM form; correct `ca_file`", path.display())]
+    BadCertificates { path: PathBuf },
+    #[error(
+        "the server refuses the login: {said}; correct `username` and `password` (some providers want a password made \
+         for programs)"
+    )]
+    LoginRefused { said: String },
+    #[error("there is no folder `{folder}`: {said}; correct `folder`")]
+    NoFolder { folder: String, said: String },
+    #[error("the server gives its messages no lasting numbers (UIDs); read this mailbox another way")]
+    NoUids,
+    #[error("the server refuses: {said}; it is tried again")]
+    ImapRefused { said: String },
+    #[error("the server did not answer within {seconds} s; it is tried again")]
+    Silent { seconds: u64 },
+    #[error("the connection was lost: {why}; it is tried again")]
+    Lost { why: String },
+    #[error("the server answers something that is no IMAP; correct `host`, `port` and `tls`")]
+    NoImap,
+    #[error("some messages were not handed out; they are asked for again")]
+    Incomplete,
 }
 
 impl MailboxError {
@@ -56,6 +89,18 @@ impl MailboxError {
             MailboxError::NoMaildir { .. } => "no-maildir",
             MailboxError::Forbidden { .. } => "mailbox-forbidden",
             MailboxError::Unreadable { .. } => "mailbox-unreadable",
+            MailboxError::Unreachable { .. } => "mailbox-unreachable",
+            MailboxError::ClearText { .. } => "plaintext-refused",
+            MailboxError::NoStartTls { .. } | MailboxError::NoTls { .. } => "no-tls",
+            MailboxError::BadCertificates { .. } => "bad-certificates",
+            MailboxError::LoginRefused { .. } => "login-refused",
+            MailboxError::NoFolder { .. } => "no-folder",
+            MailboxError::NoUids => "no-uids",
+            MailboxError::ImapRefused { .. } => "mailbox-refused",
+            MailboxError::Silent { .. } => "mailbox-silent",
+            MailboxError::Lost { .. } => "connection-lost",
+            MailboxError::NoImap => "no-imap",
+            MailboxError::Incomplete => "incomplete",
         }
     }
 }

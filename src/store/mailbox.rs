@@ -118,10 +118,13 @@ impl Tx<'_> {
         .await
         .map_err(|e| self.fail(e))?;
         let new: BTreeSet<String> = new.into_iter().collect();
-        let counted = once.into_iter().filter(|(mark, _)| new.contains(*mark));
-        let sums: Vec<_> =
-            counted.map(|(_, mail)| (READ.to_owned(), format!("{} {mailbox}", mail.as_str()), 1)).collect();
-        self.tally(NO_CAMPAIGN, sums);
+        self.count_mail(mailbox, once.into_iter().filter(|(mark, _)| new.contains(*mark)).map(|(_, mail)| mail));
         Ok(new)
+    }
+
+    /// Counts messages that have no mark, since nobody can read them again.
+    pub fn count_mail(&mut self, mailbox: &str, messages: impl Iterator<Item = Mail>) {
+        let sum = |mail: Mail| (READ.to_owned(), format!("{} {mailbox}", mail.as_str()), 1);
+        self.tally(NO_CAMPAIGN, messages.map(sum));
     }
 }

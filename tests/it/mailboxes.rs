@@ -3,7 +3,7 @@
 use crate::reported::Installation;
 use crate::support::app::{Engine, TestApp, now, on_both_engines, route};
 use crate::support::exim::{DOMAIN, Exim, Returns};
-use crate::support::wait_until;
+use crate::support::{free_port, wait_until};
 use forewarn::model::channel::Channel;
 use forewarn::store::mailbox::Mail;
 use serde_json::Value;
@@ -88,6 +88,18 @@ fn what_a_mail_server_could_not_deliver_comes_back_to_its_notice() {
     assert!(wait_until(|| exim.returned() >= 4 * EACH), "{}", exim.log());
     assert!(wait_until(|| told(&place).values().filter(|(_, events)| !events.is_empty()).count() == 4 * EACH));
     check(&place);
+}
+
+#[test]
+fn what_a_mail_server_delivers_to_us_comes_to_its_notice() {
+    let lmtp = free_port();
+    let Some(exim) = Exim::start(&Returns::Lmtp(lmtp)) else { return };
+    let routes = format!("{}[lmtp]\nlisten = \"127.0.0.1:{lmtp}\"\n", routes(&exim));
+    let place = Installation::serving_on("sqlite://forewarn.db", r#"{ channel = "email" }"#, &list(), &[], &routes);
+    place.wait_for("failed", i64::try_from(3 * EACH).expect("few"));
+    assert!(wait_until(|| told(&place).values().filter(|(_, events)| !events.is_empty()).count() == 4 * EACH));
+    check(&place);
+    assert!(exim.log().contains("C=\"250 2.0.0 kept\""), "{}", exim.log());
 }
 
 async fn a_message_is_marked_and_counted_once(engine: Engine) {

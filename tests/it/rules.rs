@@ -75,6 +75,8 @@ const CONFINED: [(&str, &[&str], &[&str], &str); 5] = [
             "src/app/mod.rs",
             "src/providers/",
             "src/config/route_settings.rs",
+            // The login of a mailbox.
+            "src/mailbox/imap.rs",
             // The driver takes the connection string of a source.
             "src/intake/database/mod.rs",
         ],

@@ -17,7 +17,6 @@ pub(crate) const DOMAIN: &str = "notices.example.com";
 pub(crate) enum Returns {
     /// It is appended to [`Exim::maildir`].
     Maildir,
-    #[allow(dead_code, reason = "the story over LMTP follows")]
     /// It is delivered over LMTP to this port of the loopback.
     Lmtp(u16),
 }
