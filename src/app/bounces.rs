@@ -31,6 +31,8 @@ const OCTETS: usize = 8 << 20;
 const KNOWN: usize = 1_000_000;
 /// How long a command that ends by itself waits for its mailboxes.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a mail server may take to answer.
+const ANSWER: Duration = Duration::from_secs(60);
 /// The longest rest after failures.
 const LONGEST_REST: Duration = Duration::from_secs(600);
 
@@ -299,6 +301,7 @@ pub(super) fn opened(account: &ImapAccount) -> Result<Account, SecretError> {
         password: account.password.resolve(ReadableByOthers::Warn)?,
         folder: account.folder.clone(),
         ca_file: account.ca_file.clone(),
+        patience: ANSWER,
     })
 }
 

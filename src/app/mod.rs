@@ -16,6 +16,7 @@ pub mod hooks;
 pub mod import;
 pub mod lifecycle;
 pub mod lmtp;
+mod mailboxes;
 mod metrics;
 pub mod preview;
 mod reading;

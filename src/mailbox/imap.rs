@@ -22,9 +22,6 @@ use tokio::time::timeout;
 pub const KEYWORD: &str = "$Forewarn";
 /// Messages that are asked for together.
 pub const AT_ONCE: usize = 16;
-/// How long an answer may take, and one with messages in it.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LONG_PATIENCE: Duration = Duration::from_secs(180);
 /// Octets of an answer: of a list of a few million numbers, and of messages.
 const LARGEST_ANSWER: usize = 32 << 20;
 
@@ -32,6 +29,7 @@ const LARGEST_ANSWER: usize = 32 << 20;
 pub struct Folder {
     session: Session<Bounded>,
     left: Arc<AtomicUsize>,
+    patience: Duration,
     validity: u32,
     takes_keyword: bool,
     /// How many messages there are.
@@ -51,9 +49,10 @@ impl Folder {
         let left = Arc::new(AtomicUsize::new(LARGEST_ANSWER));
         let client = connect(account, &left).await?;
         let session = Self::log_in(client, account).await?;
-        let mut folder = Folder { session, left, validity: 0, takes_keyword: false, messages: 0 };
+        let mut folder =
+            Folder { session, left, patience: account.patience, validity: 0, takes_keyword: false, messages: 0 };
         folder.refill();
-        let about = match within(PATIENCE, folder.session.select(&account.folder)).await {
+        let about = match within(account.patience, folder.session.select(&account.folder)).await {
             Err(MailboxError::ImapRefused { said }) => {
                 return Err(MailboxError::NoFolder { folder: account.folder.clone(), said });
             }
@@ -71,11 +70,11 @@ impl Folder {
 
     async fn log_in(client: Client<Bounded>, account: &Account) -> Result<Session<Bounded>, MailboxError> {
         let login = client.login(&account.username, account.password.expose_secret());
-        match timeout(PATIENCE, login).await {
+        match timeout(account.patience, login).await {
             Ok(Ok(session)) => Ok(session),
             Ok(Err((Error::No(said) | Error::Bad(said), _))) => Err(MailboxError::LoginRefused { said: redact(&said) }),
             Ok(Err((error, _))) => Err(fault(error)),
-            Err(_) => Err(MailboxError::Silent { seconds: PATIENCE.as_secs() }),
+            Err(_) => Err(MailboxError::Silent { seconds: account.patience.as_secs() }),
         }
     }
 
@@ -93,7 +92,7 @@ impl Folder {
     pub async fn above(&mut self, uid: u32) -> Result<Vec<u32>, MailboxError> {
         self.refill();
         let query = format!("UID {}:*", uid.saturating_add(1));
-        let found = within(LONG_PATIENCE, self.session.uid_search(query)).await?;
+        let found = within(3 * self.patience, self.session.uid_search(query)).await?;
         // `*` is the last message, also where that is below.
         let mut found: Vec<u32> = found.into_iter().filter(|found| *found > uid).collect();
         found.sort_unstable();
@@ -105,8 +104,9 @@ impl Folder {
         self.refill();
         let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let query = format!("(UID BODY.PEEK[]<0.{MOST_OCTETS}>)");
+        let patience = self.patience;
         let fetch = async { self.session.uid_fetch(set, query).await?.try_collect::<Vec<_>>().await };
-        let fetched = within(LONG_PATIENCE, fetch).await?;
+        let fetched = within(3 * patience, fetch).await?;
         let message = |fetched: &async_imap::types::Fetch| {
             let uid = fetched.uid.filter(|uid| uids.contains(uid))?;
             let raw = fetched.body()?;
@@ -124,8 +124,9 @@ impl Folder {
         self.refill();
         let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let query = format!("+FLAGS.SILENT ({KEYWORD})");
+        let patience = self.patience;
         let store = async { self.session.uid_store(set, query).await?.try_collect::<Vec<_>>().await };
-        within(PATIENCE, store).await.map(|_| ())
+        within(patience, store).await.map(|_| ())
     }
 
     /// Says goodbye; nobody minds how that goes.
@@ -153,6 +154,7 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Error
 pub(super) fn fault(error: Error) -> MailboxError {
     match error {
         Error::No(said) | Error::Bad(said) => MailboxError::ImapRefused { said: redact(&said) },
+        Error::Io(source) if source.kind() == std::io::ErrorKind::FileTooLarge => MailboxError::TooMuch,
         Error::Io(source) if source.kind() != std::io::ErrorKind::Other => {
             MailboxError::Lost { why: source.kind().to_string() }
         }

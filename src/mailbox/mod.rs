@@ -77,6 +77,8 @@ pub enum MailboxError {
     Lost { why: String },
     #[error("the server answers something that is no IMAP; correct `host`, `port` and `tls`")]
     NoImap,
+    #[error("the server sends more than any answer has; it is not read on")]
+    TooMuch,
     #[error("some messages were not handed out; they are asked for again")]
     Incomplete,
 }
@@ -100,6 +102,7 @@ impl MailboxError {
             MailboxError::Silent { .. } => "mailbox-silent",
             MailboxError::Lost { .. } => "connection-lost",
             MailboxError::NoImap => "no-imap",
+            MailboxError::TooMuch => "too-much",
             MailboxError::Incomplete => "incomplete",
         }
     }

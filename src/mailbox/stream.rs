@@ -20,9 +20,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// How long connecting, TLS and the greeting may take, each.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How a connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
@@ -45,6 +42,8 @@ pub struct Account {
     pub folder: String,
     /// Certificates (PEM) that are trusted beside the usual ones.
     pub ca_file: Option<PathBuf>,
+    /// How long an answer may take; one with messages in it three times as long.
+    pub patience: Duration,
 }
 
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -95,20 +94,20 @@ pub(super) async fn connect(account: &Account, left: &Arc<AtomicUsize>) -> Resul
     let stream = dial(account).await?;
     let bounded = |wire: Box<dyn Wire>| Bounded { wire, left: left.clone() };
     match account.tls {
-        Tls::None => greeted(bounded(Box::new(stream))).await,
+        Tls::None => greeted(account, bounded(Box::new(stream))).await,
         Tls::Implicit => {
             let stream = protect(account, Box::new(stream)).await?;
-            greeted(bounded(stream)).await
+            greeted(account, bounded(stream)).await
         }
         Tls::StartTls => {
-            let mut client = greeted(bounded(Box::new(stream))).await?;
-            match timeout(PATIENCE, client.run_command_and_check_ok("STARTTLS", None)).await {
+            let mut client = greeted(account, bounded(Box::new(stream))).await?;
+            match timeout(account.patience, client.run_command_and_check_ok("STARTTLS", None)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_))) => {
                     return Err(MailboxError::NoStartTls { host: account.host.clone() });
                 }
                 Ok(Err(error)) => return Err(fault(error)),
-                Err(_) => return Err(silent()),
+                Err(_) => return Err(silent(account.patience)),
             }
             // What was sent in clear behind the answer is dropped with the client's buffer.
             let stream = protect(account, client.into_inner().wire).await?;
@@ -120,7 +119,7 @@ pub(super) async fn connect(account: &Account, left: &Arc<AtomicUsize>) -> Resul
 async fn dial(account: &Account) -> Result<TcpStream, MailboxError> {
     let (host, port) = (account.host.clone(), account.port);
     let unreachable = |why: String| MailboxError::Unreachable { host: host.clone(), port, why };
-    let lookup = timeout(PATIENCE, tokio::net::lookup_host((account.host.as_str(), account.port)));
+    let lookup = timeout(account.patience, tokio::net::lookup_host((account.host.as_str(), account.port)));
     let addresses: Vec<SocketAddr> = match lookup.await {
         Ok(found) => found.map_err(|error| unreachable(error.to_string()))?.collect(),
         Err(_) => return Err(unreachable("its name was not found in time".to_owned())),
@@ -131,7 +130,7 @@ async fn dial(account: &Account) -> Result<TcpStream, MailboxError> {
         if account.tls == Tls::None && !near(&address) {
             return Err(MailboxError::ClearText { host });
         }
-        match timeout(PATIENCE, TcpStream::connect(address)).await {
+        match timeout(account.patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error.kind().to_string(),
             Err(_) => last = "it does not answer".to_owned(),
@@ -144,26 +143,26 @@ async fn protect(account: &Account, stream: Box<dyn Wire>) -> Result<Box<dyn Wir
     let failed = |why: String| MailboxError::NoTls { host: account.host.clone(), why };
     let name = ServerName::try_from(account.host.clone()).map_err(|_| failed("it is no host name".to_owned()))?;
     let connector = TlsConnector::from(Arc::new(client_config(account.ca_file.as_deref())?));
-    match timeout(PATIENCE, connector.connect(name, stream)).await {
+    match timeout(account.patience, connector.connect(name, stream)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(silent()),
+        Err(_) => Err(silent(account.patience)),
     }
 }
 
 /// The client behind the server's greeting.
-async fn greeted(stream: Bounded) -> Result<Client<Bounded>, MailboxError> {
+async fn greeted(account: &Account, stream: Bounded) -> Result<Client<Bounded>, MailboxError> {
     let mut client = Client::new(stream);
-    match timeout(PATIENCE, client.read_response()).await {
+    match timeout(account.patience, client.read_response()).await {
         Ok(Ok(Some(_))) => Ok(client),
         Ok(Ok(None)) => Err(MailboxError::Lost { why: "the server closed the connection".to_owned() }),
         Ok(Err(error)) => Err(fault(error.into())),
-        Err(_) => Err(silent()),
+        Err(_) => Err(silent(account.patience)),
     }
 }
 
-fn silent() -> MailboxError {
-    MailboxError::Silent { seconds: PATIENCE.as_secs() }
+fn silent(patience: Duration) -> MailboxError {
+    MailboxError::Silent { seconds: patience.as_secs() }
 }
 
 fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, MailboxError> {

@@ -253,7 +253,7 @@ async fn message(stream: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> io::Res
             // A dot at the start of a line goes; a CR that was held back behind it comes after all.
             let held_back = (before == Seen::DotCr).then_some(b'\r');
             let comes = (!matches!(seen, Seen::Dot | Seen::DotCr)).then_some(*octet);
-            raw.extend(held_back.into_iter().chain(comes).filter(|_| octets < MOST_OCTETS as u64));
+            raw.extend(held_back.into_iter().chain(comes).filter(|_| octets <= MOST_OCTETS as u64));
         }
         stream.consume(used);
         if ended {

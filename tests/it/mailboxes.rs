@@ -2,7 +2,8 @@
 
 use crate::reported::Installation;
 use crate::support::app::{Engine, TestApp, now, on_both_engines, route};
-use crate::support::exim::{DOMAIN, Exim, Returns};
+use crate::support::dovecot::{Dovecot, PASSWORD, USERNAME};
+use crate::support::exim::{DOMAIN, Exim, Returns, user};
 use crate::support::{free_port, wait_until};
 use forewarn::model::channel::Channel;
 use forewarn::store::mailbox::Mail;
@@ -88,6 +89,38 @@ fn what_a_mail_server_could_not_deliver_comes_back_to_its_notice() {
     assert!(wait_until(|| exim.returned() >= 4 * EACH), "{}", exim.log());
     assert!(wait_until(|| told(&place).values().filter(|(_, events)| !events.is_empty()).count() == 4 * EACH));
     check(&place);
+    // A mail program takes the messages to `cur` and marks them: they are the same messages.
+    let read = || place.status()["mailboxes"][0]["read"].as_u64();
+    let before = read();
+    for entry in fs_err::read_dir(exim.maildir().join("new")).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let name = format!("cur/{}:2,S", entry.file_name().to_string_lossy());
+        fs_err::rename(entry.path(), exim.maildir().join(name)).expect("moved");
+    }
+    assert!(wait_until(|| read() > before), "warnings go on coming");
+    assert!(read().expect("a number") <= exim.returned() as u64, "none was read twice");
+    check(&place);
+}
+
+#[test]
+fn what_lies_at_a_mail_server_comes_to_its_notice() {
+    let Some(exim) = Exim::start(&Returns::Maildir) else { return };
+    let Some(dovecot) = Dovecot::start(&exim.maildir(), &user()) else { return };
+    let mailbox = format!(
+        "[[mailbox]]\nname = \"hosted\"\nevery = \"1s\"\nimap = {{ host = \"localhost\", port = {}, username = \
+         \"{USERNAME}\", password = \"file:imap-password\", ca_file = \"{}\" }}\n",
+        dovecot.tls_port,
+        dovecot.ca_file().display()
+    );
+    let routes = format!("{}{mailbox}", routes(&exim));
+    let secrets = [("imap-password", PASSWORD)];
+    let ladder = r#"{ channel = "email" }"#;
+    let place = Installation::serving_on("sqlite://forewarn.db", ladder, &list(), &secrets, &routes);
+    place.wait_for("failed", i64::try_from(3 * EACH).expect("few"));
+    assert!(wait_until(|| told(&place).values().filter(|(_, events)| !events.is_empty()).count() == 4 * EACH));
+    check(&place);
+    let doctor = place.ok("doctor");
+    assert!(doctor.contains("mailbox hosted") && doctor.contains("messages lie there"), "{doctor}");
 }
 
 #[test]

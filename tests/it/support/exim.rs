@@ -36,7 +36,7 @@ impl Exim {
             );
             return None;
         };
-        let user = if is_root() { USER.to_owned() } else { own_name() };
+        let user = user();
         let port = free_port();
         let dir = tempfile::tempdir().unwrap();
         for folder in ["spool", "log", "box", "box/new", "box/cur", "box/tmp"] {
@@ -82,7 +82,11 @@ impl Exim {
     }
 }
 
-fn own_name() -> String {
+/// Whose the files of the server are: as root that user's, else ours.
+pub(crate) fn user() -> String {
+    if is_root() {
+        return USER.to_owned();
+    }
     let name = Command::new("id").arg("-un").output().expect("id is everywhere").stdout;
     String::from_utf8_lossy(&name).trim().to_owned()
 }
