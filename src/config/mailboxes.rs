@@ -144,9 +144,10 @@ fn mailbox(folder: &Path, mut table: Table<'_>, known: &[Route]) -> Option<Retur
 
 fn place(folder: &Path, table: &mut Table<'_>) -> Option<Place> {
     let maildir = table.value("maildir");
-    let imap = table.table("imap");
+    let mut imap = table.table("imap");
     match (maildir, imap.is_present()) {
         (Some(maildir), true) => {
+            imap.entries();
             maildir.place.problem("mailbox-twice", "stands beside `imap`: a mailbox is one or the other");
             None
         }
@@ -234,4 +235,73 @@ fn routes(table: &mut Table<'_>, known: &[Route]) -> Vec<String> {
         })
     };
     list.into_iter().filter_map(route).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, parse};
+    use super::*;
+
+    const HEAD: &str = "[database]\nurl = \"sqlite://f.db\"\n[keys]\nmaster = \"file:k\"\n[sender]\norganisation = \"O\"\n\
+        email = \"a@example.com\"\n[[route]]\nname = \"relay\"\nchannel = \"email\"\nprovider = \"smtp\"\nsettings = { host \
+        = \"h\", bounce_address = \"b@n.example.com\" }\n[[route]]\nname = \"texts\"\nchannel = \"sms\"\nprovider = \
+        \"sandbox\"\n";
+
+    fn read(text: &str) -> Result<Config, Vec<&'static str>> {
+        match parse(Path::new("/etc/forewarn/config.toml"), &format!("{HEAD}{text}")) {
+            Ok(examined) => Ok(examined.value),
+            Err(problems) => Err(problems.into_iter().map(|problem| problem.code).collect()),
+        }
+    }
+
+    #[test]
+    fn mailboxes_are_read_with_what_they_need_not_say() {
+        let text = "[lmtp]\nlisten = \"unix:run/lmtp\"\n[[mailbox]]\nname = \"one\"\nmaildir = \"box\"\nroutes = \
+            [\"relay\"]\n[[mailbox]]\nname = \"two\"\nevery = \"5m\"\nimap = { host = \"h\", username = \"u\", password = \
+            \"env:P\" }\n";
+        let config = read(text).unwrap_or_else(|codes| panic!("{codes:?}"));
+        assert_eq!(config.lmtp, Some(LmtpListen::Socket("/etc/forewarn/run/lmtp".into())));
+        let [one, two] = config.mailboxes.as_slice() else { panic!("two") };
+        assert_eq!(one.place, Place::Maildir("/etc/forewarn/box".into()));
+        assert_eq!((one.every, two.every, one.routes.len(), two.routes.len()), (EVERY, 300 * SECOND, 1, 0));
+        let Place::Imap(account) = &two.place else { panic!("over IMAP") };
+        assert_eq!((account.port, account.tls, account.folder.as_str()), (993, ImapTls::Implicit, "INBOX"));
+        let near =
+            text.replace("host = \"h\"", "host = \"::1\", tls = \"none\"").replace("unix:run/lmtp", "10.0.0.1:24");
+        let config = read(&near).unwrap_or_else(|codes| panic!("{codes:?}"));
+        assert_eq!(config.lmtp, Some(LmtpListen::Address(SocketAddr::from(([10, 0, 0, 1], 24)))));
+        assert!(read("").is_ok_and(|config| config.lmtp.is_none() && config.mailboxes.is_empty()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        let named = |rest: &str| format!("[[mailbox]]\nname = \"one\"\n{rest}\n");
+        let imap = |rest: &str| named(&format!("imap = {{ username = \"u\", password = \"env:P\", {rest} }}"));
+        for (text, codes) in [
+            (named(""), vec!["missing-key"]),
+            (named("maildir = \"\""), vec!["bad-path"]),
+            (
+                named("maildir = \"x\"\nimap = { host = \"h\", username = \"u\", password = \"env:P\" }"),
+                vec!["mailbox-twice"],
+            ),
+            (named("maildir = \"x\"\nevery = \"10ms\""), vec!["bad-duration"]),
+            (named("maildir = \"x\"\nroutes = [\"rely\"]"), vec!["unknown-route"]),
+            (named("maildir = \"x\"\nroutes = [\"texts\"]"), vec!["unknown-route"]),
+            (named("maildir = \"x\"").repeat(2), vec!["mailbox-twice"]),
+            (named("maildir = \"x\"").replace("one", "lmtp"), vec!["bad-name"]),
+            (imap("host = \"h\", tls = \"none\""), vec!["plaintext-refused"]),
+            (imap("host = \"h\", port = 0"), vec!["out-of-range"]),
+            (imap("host = \"h\", tls = \"maybe\""), vec!["unknown-word"]),
+            (imap("folder = \"x\""), vec!["missing-key"]),
+            (imap("host = \"h\"").replace("env:P", "secret"), vec!["bad-reference"]),
+            ("[lmtp]\n".to_owned(), vec!["missing-key"]),
+            ("[lmtp]\nlisten = \"8.8.8.8:24\"\n".to_owned(), vec!["bad-address"]),
+            ("[lmtp]\nlisten = \"unix:\"\n".to_owned(), vec!["bad-address"]),
+        ] {
+            assert_eq!(read(&text).map(|_| ()), Err(codes), "{text}");
+        }
+        let without = HEAD.replace(", bounce_address = \"b@n.example.com\"", "");
+        let found = parse(Path::new("c"), &format!("{without}[lmtp]\nlisten = \"127.0.0.1:24\"\n"));
+        assert_eq!(found.map(|_| ()).map_err(|p| p[0].code), Err("no-bounce-address"));
+    }
 }

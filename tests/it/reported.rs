@@ -85,6 +85,16 @@ impl Installation {
         String::from_utf8(done.stdout).expect("UTF-8")
     }
 
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// What it wrote while it served.
+    pub(crate) fn log(&self) -> String {
+        fs_err::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
+    }
+
     pub(crate) fn status(&self) -> Value {
         serde_json::from_str(&self.ok("campaign status ID --json")).expect("JSON")
     }
@@ -92,8 +102,7 @@ impl Installation {
     /// Waits until so many notices are in a state.
     pub(crate) fn wait_for(&self, state: &str, count: i64) {
         let there = wait_until(|| self.status()["notices"][state] == count);
-        let log = fs_err::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default();
-        assert!(there, "not {count} {state}: {}\n{log}", self.status());
+        assert!(there, "not {count} {state}: {}\n{}", self.status(), self.log());
     }
 
     /// Posts a form to an address of ours, signed as Twilio does; status and body.

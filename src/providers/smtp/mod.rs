@@ -109,7 +109,7 @@ impl Smtp {
     /// Both arms are outcomes; `Err` is only the short way out.
     async fn send_email(&self, out: &Outgoing, notice: &EmailNotice, gate: &Gate) -> Result<Outcome, Outcome> {
         let options = &self.options;
-        let letter = Letter::new(out.to.reveal(), &out.notice, notice.mime.reveal())?;
+        let letter = Letter::new(out.to.reveal(), options.named(&out.notice), notice.mime.reveal())?;
         let (permit, handed) = self.seat(&letter, gate).await?;
         let (mut connection, mut begun) = match handed {
             Some(connection) => (connection, Begun::Envelope),

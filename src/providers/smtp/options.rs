@@ -102,6 +102,11 @@ impl Options {
         if reader.problems.is_empty() { Ok(options) } else { Err(reader.problems) }
     }
 
+    /// What the envelope must know of a notice: its token, if the sender is to have it.
+    pub(super) fn named<'n>(&self, notice: &'n str) -> &'n str {
+        if self.bounce_address.is_some() { notice } else { "" }
+    }
+
     /// Adds the sender for the envelope of a notice: its own, by which a bounce names it, or that of all.
     pub(super) fn add_sender(&self, notice: &str, command: &mut String) {
         match &self.bounce_address {
