@@ -13,6 +13,7 @@ use async_imap::types::Flag;
 use async_imap::{Client, Session};
 use futures_util::TryStreamExt as _;
 use secrecy::ExposeSecret as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -152,13 +153,17 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Error
 
 /// Never with the words of the library: they may quote what the server sent.
 pub(super) fn fault(error: Error) -> MailboxError {
-    match error {
-        Error::No(said) | Error::Bad(said) => MailboxError::ImapRefused { said: redact(&said) },
-        Error::Io(source) if source.kind() == std::io::ErrorKind::FileTooLarge => MailboxError::TooMuch,
-        Error::Io(source) if source.kind() != std::io::ErrorKind::Other => {
-            MailboxError::Lost { why: source.kind().to_string() }
-        }
-        Error::ConnectionLost => MailboxError::Lost { why: "the server closed the connection".to_owned() },
-        _ => MailboxError::NoImap,
+    if let Error::No(said) | Error::Bad(said) = &error {
+        return MailboxError::ImapRefused { said: redact(said) };
+    }
+    let why = match &error {
+        Error::Io(source) => Some(source.kind()),
+        Error::ConnectionLost => Some(ErrorKind::UnexpectedEof),
+        Error::No(_) | Error::Bad(_) | Error::Parse(_) | Error::Validate(_) | Error::Append | _ => None,
+    };
+    match why.filter(|kind| *kind != ErrorKind::Other) {
+        Some(ErrorKind::FileTooLarge) => MailboxError::TooMuch,
+        Some(kind) => MailboxError::Lost { why: kind.to_string() },
+        None => MailboxError::NoImap,
     }
 }

@@ -79,7 +79,8 @@ async fn what_is_wrong_with_an_account_is_said_with_what_to_do() {
     let folder = maildir(&[]);
     let Some(server) = Dovecot::start(folder.path(), &user()) else { return };
     let right = server.account(Tls::Implicit);
-    let wrong: [(fn(&mut Account), &str, &str); 5] = [
+    type Wrong = (fn(&mut Account), &'static str, &'static str);
+    let wrong: [Wrong; 5] = [
         (|a| a.password = SecretString::from("another"), "login-refused", "correct `username` and `password`"),
         (|a| a.folder = "Nowhere".to_owned(), "no-folder", "there is no folder `Nowhere`"),
         (|a| a.ca_file = None, "no-tls", "name its authority's certificate"),

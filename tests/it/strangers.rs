@@ -75,6 +75,10 @@ fn told(place: &Installation) -> BTreeMap<String, (String, usize)> {
     for line in place.ok("campaign log ID --json").lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");
         let text = |key: &str| event[key].as_str().unwrap_or_default();
+        // What people did to the campaign is nobody's.
+        if text("ref").is_empty() {
+            continue;
+        }
         let person = told.entry(text("ref").to_owned()).or_default();
         if !text("state").is_empty() {
             text("state").clone_into(&mut person.0);
