@@ -180,9 +180,9 @@ fn imap_account(folder: &Path, mut table: Table<'_>) -> Option<ImapAccount> {
     let password = password.and_then(|value| {
         // Never print the text: it may be the password itself.
         value.text()?.parse("bad-reference", |text| {
-            let known = text.starts_with("env:") || text.starts_with("file:");
+            let named = text.split_once(':').is_some_and(|(_, name)| !name.is_empty());
             SecretRef::parse(text, folder)
-                .filter(|_| known && text.len() > "file:".len())
+                .filter(|_| named)
                 .ok_or_else(|| "must be env:NAME or file:PATH; a password never stands in this file".to_owned())
         })
     });

@@ -70,7 +70,7 @@ pub(super) async fn session(stream: impl AsyncRead + AsyncWrite + Unpin, post: &
             Next::Quit => return say(&mut stream, "221 2.0.0 goodbye\r\n").await,
             Next::Data => {
                 say(&mut stream, "354 go ahead\r\n").await?;
-                let taken = match timeout(LONGEST_MESSAGE, message(&mut stream)).await {
+                let taken = match timeout(LONGEST_MESSAGE, message(&mut stream, LARGEST)).await {
                     Ok(taken) => taken?,
                     Err(_) => return say(&mut stream, TOO_SLOW).await,
                 };
@@ -226,7 +226,7 @@ enum Seen {
 }
 
 /// The message behind DATA, without the dots that were doubled: its beginning. `None`: it was too large.
-async fn message(stream: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> io::Result<Option<Arc<[u8]>>> {
+async fn message(stream: &mut (impl tokio::io::AsyncBufRead + Unpin), largest: u64) -> io::Result<Option<Arc<[u8]>>> {
     let mut raw = Vec::new();
     let (mut seen, mut octets) = (Seen::LineStart, 0u64);
     loop {
@@ -257,9 +257,9 @@ async fn message(stream: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> io::Res
         }
         stream.consume(used);
         if ended {
-            return Ok((octets <= LARGEST).then(|| raw.into()));
+            return Ok((octets <= largest).then(|| raw.into()));
         }
-        if octets > 2 * LARGEST {
+        if octets > 2 * largest {
             return Err(ErrorKind::InvalidData.into());
         }
     }
@@ -271,7 +271,7 @@ mod tests {
 
     async fn read(text: &[u8], piece: usize) -> (Option<Arc<[u8]>>, String) {
         let mut stream = tokio::io::BufReader::with_capacity(piece, text);
-        let taken = message(&mut stream).await.unwrap();
+        let taken = message(&mut stream, LARGEST).await.unwrap();
         let mut rest = String::new();
         tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut rest).await.unwrap();
         (taken, rest)
@@ -295,19 +295,20 @@ mod tests {
             }
         }
         let mut cut = b"a\r\n.\r".as_slice();
-        assert!(message(&mut cut).await.is_err());
+        assert!(message(&mut cut, LARGEST).await.is_err());
     }
 
     #[tokio::test]
     async fn large_messages_take_a_fixed_room() {
+        const MOST: usize = 2 << 20;
         let taken = |octets: usize| async move {
             let text = [vec![b'x'; octets], b"\r\n.\r\n".to_vec()].concat();
-            message(&mut text.as_slice()).await.map(|taken| taken.map(|raw| raw.len())).map_err(|e| e.kind())
+            let mut stream = tokio::io::BufReader::new(text.as_slice());
+            message(&mut stream, MOST as u64).await.map(|taken| taken.map(|raw| raw.len())).map_err(|e| e.kind())
         };
         assert_eq!(taken(MOST_OCTETS + 5).await, Ok(Some(MOST_OCTETS)));
-        let most = usize::try_from(LARGEST).unwrap();
-        assert_eq!(taken(most).await, Ok(None));
-        assert_eq!(taken(2 * most + (1 << 16)).await, Err(ErrorKind::InvalidData));
+        assert_eq!(taken(MOST).await, Ok(None));
+        assert_eq!(taken(2 * MOST + (1 << 16)).await, Err(ErrorKind::InvalidData));
     }
 
     #[tokio::test]
