@@ -4,7 +4,7 @@ use crate::reported::Installation;
 use crate::support::app::{Engine, TestApp, now, on_both_engines, route};
 use crate::support::dovecot::{Dovecot, PASSWORD, USERNAME};
 use crate::support::exim::{DOMAIN, Exim, Returns, user};
-use crate::support::{free_port, wait_until};
+use crate::support::{free_port, servers, wait_until};
 use forewarn::model::channel::Channel;
 use forewarn::store::mailbox::Mail;
 use serde_json::Value;
@@ -100,6 +100,25 @@ fn what_a_mail_server_could_not_deliver_comes_back_to_its_notice() {
     assert!(wait_until(|| read() > before), "warnings go on coming");
     assert!(read().expect("a number") <= exim.returned() as u64, "none was read twice");
     check(&place);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_workers_read_one_mailbox_and_no_message_counts_twice() {
+    let Some(postgres) = servers::postgres().await else { return };
+    let Some(exim) = Exim::start(&Returns::Maildir) else { return };
+    let mailbox =
+        format!("[[mailbox]]\nname = \"bounces\"\nmaildir = \"{}\"\nevery = \"1s\"\n", exim.maildir().display());
+    let routes = format!("{}{mailbox}", routes(&exim));
+    let url = postgres.new_database().await;
+    let (ladder, secrets) = (r#"{ channel = "email" }"#, [("database", url.as_str())]);
+    let place = Installation::serving_on("file:database", ladder, &list(), &secrets, &routes);
+    let second = place.beside("worker");
+    place.wait_for("failed", i64::try_from(3 * EACH).expect("few"));
+    assert!(wait_until(|| told(&place).values().filter(|(_, events)| !events.is_empty()).count() == 4 * EACH));
+    check(&place);
+    let read = place.status()["mailboxes"][0]["read"].as_u64().expect("a number");
+    assert!(read >= 4 * EACH as u64 && read <= exim.returned() as u64, "{read} of {}", exim.returned());
+    drop(second);
 }
 
 #[test]

@@ -85,6 +85,11 @@ impl Installation {
         String::from_utf8(done.stdout).expect("UTF-8")
     }
 
+    /// One more process of the installation, ended when it is dropped.
+    pub(crate) fn beside(&self, line: &str) -> Beside {
+        Beside(self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started"))
+    }
+
     /// Where it lies.
     pub(crate) fn path(&self) -> &std::path::Path {
         self.folder.path()
@@ -128,6 +133,16 @@ impl Installation {
         stream.read_to_string(&mut reply).expect("answered");
         let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
         (head.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a status"), body.to_owned())
+    }
+}
+
+/// A process beside the one that serves.
+pub(crate) struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("ended");
     }
 }
 
