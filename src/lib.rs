@@ -17,6 +17,8 @@
 //! | [`dispatch`] | step: claim, send, decide, record, in one loop; `sending` is on disk before a byte is on the wire |
 //! | [`content`] | step: templates to the exact words of a notice; what it could not fill it refuses before the start |
 //! | [`providers`] | step: hands a message to whoever carries it; what goes wrong is an outcome, never an error |
+//! | [`mailbox`] | step: the messages that came back to a mailbox, which is left as it is found |
+//! | [`receipts`] | step: what a report by email says of whom; pure, and believes no address |
 //! | [`desk`] | step: whose case comes next, when somebody may be called, why a case may be closed; pure |
 //! | [`model`] | the words and rules all of them share; pure: no I/O, no clock, no drawing of lots |
 //!
@@ -32,6 +34,7 @@ pub mod desk;
 pub mod dispatch;
 pub mod incident_file;
 pub mod intake;
+pub mod mailbox;
 pub mod model;
 pub mod providers;
 pub mod receipts;

@@ -57,7 +57,8 @@ impl Level {
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub level: Level,
-    /// What was looked at: `config`, `key`, `database`, `disk`, `worker`, `route NAME`, `templates NAME`, `campaign ID`.
+    /// What was looked at: `config`, `key`, `database`, `disk`, `worker`, `route NAME`, `mailbox NAME`,
+    /// `templates NAME`, `campaign ID`.
     pub about: String,
     pub message: String,
     /// What to do; empty where all is well, or where the message says it.
@@ -88,6 +89,7 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     let store = the_database(&config, master.as_ref(), &mut found).await;
     found.extend(the_disk(&config));
     found.extend(the_routes(&config).await);
+    found.extend(super::mailboxes::findings(&config, store.as_ref()).await);
     found.extend(the_templates(&config, now));
     if let Some(store) = store {
         found.extend(super::suspension::findings(&store, now).await);

@@ -9,6 +9,7 @@ use super::workers::SILENCE;
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
 use crate::model::time::Micros;
+use crate::store::mailbox::{Mail, MailSums};
 use crate::store::report::ReportSums;
 use crate::store::status::Sums;
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     routes: Vec<(String, String, f64)>,
     workers: usize,
     reports: BTreeMap<String, ReportSums>,
+    mail: BTreeMap<String, MailSums>,
 }
 
 impl Shared {
@@ -39,7 +41,7 @@ impl Shared {
         let routes = app.config.routes.iter().map(|r| route(&r.name)).collect();
         let workers = app.store.workers(0).await?.iter().filter(|w| w.silent <= SILENCE).count();
         let reports = app.store.report_sums().await?;
-        Ok(Shared { campaigns, routes, workers, reports })
+        Ok(Shared { campaigns, routes, workers, reports, mail: app.mail_sums().await? })
     }
 }
 
@@ -125,6 +127,12 @@ impl Shared {
             }
             text.value(&[("route", route), ("outcome", "waiting")], sums.waiting());
         }
+        text.counter("forewarn_mail_read_total", "Messages read in mailboxes and taken over LMTP, by what they were.");
+        for (mailbox, sums) in &self.mail {
+            for mail in Mail::ALL {
+                text.value(&[("mailbox", mailbox), ("kind", mail.as_str())], sums.of(mail));
+            }
+        }
         text.gauge("forewarn_route_per_second", "Notices that the route took a second, over all workers.");
         for (route, _, per_second) in &self.routes {
             text.value(&[("route", route)], per_second);
@@ -186,6 +194,7 @@ mod tests {
             routes: vec![("relay".to_owned(), "broken".to_owned(), 1.5)],
             workers: 2,
             reports: [("relay".to_owned(), ReportSums { came: 4, handled: [("applied", 3)].into() })].into(),
+            mail: [("bounces".to_owned(), MailSums([("nobodys", 6)].into()))].into(),
         };
         let metrics = Metrics {
             lease_left: Some(None),
@@ -203,6 +212,8 @@ mod tests {
             r#"forewarn_hook_calls_total{route="relay",result="kept"} 5"#,
             r#"forewarn_reports{route="relay",outcome="applied"} 3"#,
             r#"forewarn_reports{route="relay",outcome="waiting"} 1"#,
+            r#"forewarn_mail_read_total{mailbox="bounces",kind="matched"} 0"#,
+            r#"forewarn_mail_read_total{mailbox="bounces",kind="nobodys"} 6"#,
             r#"forewarn_receipts_total{campaign="a\"b\\c",event="delivered"} 2"#,
             "forewarn_workers 2",
             r#"forewarn_campaign_state{campaign="a\"b\\c",state="running"} 1"#,

@@ -2,6 +2,7 @@
 //! read arguments and print; everything they do with campaigns is here.
 
 pub mod approved;
+mod bounces;
 pub mod calls;
 pub mod carrier;
 pub mod create;
@@ -14,6 +15,8 @@ pub mod health;
 pub mod hooks;
 pub mod import;
 pub mod lifecycle;
+pub mod lmtp;
+mod mailboxes;
 mod metrics;
 pub mod preview;
 mod reading;

@@ -2,7 +2,8 @@
 //!
 //! Invariants: a report is handled in the transaction that moves its notices, so that it is handled once however often
 //! a process dies; what cannot find its notice yet waits, up to a day; nothing that a stranger wrote ends this loop. A
-//! token of ours goes before the provider's id, and both count on the route only that sent the notice.
+//! token of ours goes before the provider's id, and both count on the route only that sent the notice; a mailbox stands for
+//! the routes whose notices come back there.
 
 use super::{App, AppError};
 use crate::dispatch::settle::{Matched, Settled, settle};
@@ -12,6 +13,7 @@ use crate::model::ladder::Evidence;
 use crate::model::notice::NoticeId;
 use crate::model::receipt::Receipt;
 use crate::model::time::{HOUR, MINUTE, Micros, SECOND};
+use crate::store::mailbox::mailbox_of;
 use crate::store::report::{DueReport, Handled, Looked};
 use crate::store::settle::{KnownAs, Tried};
 use crate::store::{StoreError, Tx};
@@ -65,6 +67,23 @@ enum Place {
 enum Fate {
     Ended(Handled),
     Waits(Micros),
+}
+
+/// The routes whose notices a report can be about.
+enum From<'r> {
+    Anywhere,
+    Route(&'r str),
+    Routes(&'r [String]),
+}
+
+impl From<'_> {
+    fn covers(&self, route: &str) -> bool {
+        match self {
+            From::Anywhere => true,
+            From::Route(one) => *one == route,
+            From::Routes(some) => some.iter().any(|one| one == route),
+        }
+    }
 }
 
 /// The loop that handles reports; one in each worker.
@@ -198,12 +217,27 @@ impl Handler {
                 tried.entry((*campaign, attempt.notice)).or_default().push(attempt);
             }
         }
-        let place = |route: &str, receipt: &Receipt| match self.named(receipt) {
-            Some(named) => by_token(named, route, receipt, tried.get(&named).map_or(&[], Vec::as_slice)),
-            None => by_id(route, receipt, self.id_of(receipt).and_then(|id| known.get(id)).map_or(&[], Vec::as_slice)),
+        let place = |from: &From<'_>, receipt: &Receipt| match self.named(receipt) {
+            Some(named) => by_token(named, from, receipt, tried.get(&named).map_or(&[], Vec::as_slice)),
+            None => by_id(from, receipt, self.id_of(receipt).and_then(|id| known.get(id)).map_or(&[], Vec::as_slice)),
         };
-        let of_report = |o: &Opened<'_>| o.waiting.iter().map(|(_, r)| place(&o.due.sealed.route, r)).collect();
+        let of_report = |o: &Opened<'_>| {
+            let from = self.from(&o.due.sealed.route);
+            o.waiting.iter().map(|(_, r)| place(&from, r)).collect()
+        };
         Ok(opened.iter().map(of_report).collect())
+    }
+
+    /// Whose notices a report can be about that came in under this name.
+    fn from<'r>(&'r self, came_to: &'r str) -> From<'r> {
+        let Some(mailbox) = mailbox_of(came_to) else {
+            return if came_to.is_empty() { From::Anywhere } else { From::Route(came_to) };
+        };
+        // One that is not configured any more reported while it was.
+        match self.app.config.mailboxes.iter().find(|m| m.name == mailbox) {
+            Some(mailbox) if !mailbox.routes.is_empty() => From::Routes(&mailbox.routes),
+            Some(_) | None => From::Anywhere,
+        }
     }
 
     /// The notice that the receipt's token names.
@@ -291,8 +325,8 @@ fn passes(error: &AppError) -> bool {
 
 /// The attempt of a notice that the receipt names by our token: the one that the provider calls as the receipt does, else
 /// the last one by this route.
-fn by_token((campaign, notice): (i64, NoticeId), route: &str, receipt: &Receipt, tried: &[Tried]) -> Place {
-    let here = || tried.iter().rev().filter(|t| route.is_empty() || t.route == route);
+fn by_token((campaign, notice): (i64, NoticeId), from: &From<'_>, receipt: &Receipt, tried: &[Tried]) -> Place {
+    let here = || tried.iter().rev().filter(|t| from.covers(&t.route));
     let id = receipt.provider_id.as_deref();
     let called =
         |t: &&Tried| id.is_some() && t.provider_id.as_deref().is_some_and(|p| p.split(' ').any(|p| Some(p) == id));
@@ -302,8 +336,8 @@ fn by_token((campaign, notice): (i64, NoticeId), route: &str, receipt: &Receipt,
     }
 }
 
-fn by_id(route: &str, receipt: &Receipt, known: &[KnownAs]) -> Place {
-    let mut here = known.iter().filter(|k| route.is_empty() || k.route == route);
+fn by_id(from: &From<'_>, receipt: &Receipt, known: &[KnownAs]) -> Place {
+    let mut here = known.iter().filter(|k| from.covers(&k.route));
     match (here.next(), here.next()) {
         (Some(k), None) => {
             Place::Notice { campaign: k.campaign, notice: k.notice, attempt: k.attempt, route: k.route.clone() }

@@ -3,6 +3,7 @@
 use super::suspension;
 use super::workers::{described, worker_json};
 use super::{App, AppError};
+use crate::config::LMTP;
 use crate::model::campaign::CampaignState;
 use crate::model::notice::NoticeState;
 use crate::model::person::Standing;
@@ -10,10 +11,12 @@ use crate::model::suspension::{Rested, Suspension, of_route};
 use crate::model::time::{Micros, SECOND, rfc3339};
 use crate::store::campaign::Campaign;
 use crate::store::import::SourceSums;
+use crate::store::mailbox::{Mail, MailSums};
 use crate::store::route::RouteHealth;
 use crate::store::status::Sums;
 use crate::store::worker::WorkerRow;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A worker that has said nothing for this long is not sending.
 const STALE: Micros = 10 * SECOND;
@@ -57,9 +60,21 @@ pub struct Status {
     pub words_changed: bool,
     /// What people told to rest.
     pub suspensions: Vec<Suspension>,
+    /// What was read in the mailboxes of the installation.
+    pub mail: BTreeMap<String, MailSums>,
 }
 
 impl App {
+    /// What was read, for each mailbox that there is, and `lmtp`.
+    pub(super) async fn mail_sums(&self) -> Result<BTreeMap<String, MailSums>, AppError> {
+        let mut sums = self.store.mail_sums().await?;
+        let lmtp = self.config.lmtp.as_ref().map(|_| LMTP.to_owned());
+        for name in self.config.mailboxes.iter().map(|mailbox| mailbox.name.clone()).chain(lmtp) {
+            sums.entry(name).or_default();
+        }
+        Ok(sums)
+    }
+
     pub async fn status(&self, id: &str, now: Micros) -> Result<Status, AppError> {
         let campaign = self.campaign(id).await?;
         let sums = self.store.sums(campaign.no).await?;
@@ -99,6 +114,7 @@ impl App {
             workers,
             words_changed,
             suspensions,
+            mail: self.mail_sums().await?,
         })
     }
 }
@@ -180,6 +196,13 @@ impl Status {
             "suspended_domains": self.suspensions.iter().filter(|s| matches!(s.what, Rested::Domain(_))).map(|s| json!({
                 "name": s.what.name(), "reason": s.reason, "by": s.by, "until": rfc3339(s.until),
             })).collect::<Vec<_>>(),
+            "mailboxes": self.mail.iter().map(|(name, sums)| json!({
+                "name": name,
+                "read": sums.read(),
+                "matched": sums.of(Mail::Matched),
+                "nobodys": sums.of(Mail::Nobodys),
+                "no_report": sums.of(Mail::NoReport),
+            })).collect::<Vec<_>>(),
             "eta": self.eta.map(rfc3339),
             "workers": self.workers.iter().map(worker_json).collect::<Vec<_>>(),
             "words_changed": self.words_changed,
@@ -227,6 +250,14 @@ impl Status {
         for order in self.suspensions.iter().filter(|s| matches!(s.what, Rested::Domain(_))) {
             let (name, until) = (order.what.name(), rfc3339(order.until));
             lines.push(format!("domain {name}: suspended until {until} ({})", suspension::reason(order)));
+        }
+        for (name, sums) in &self.mail {
+            let [matched, nobodys, others] = Mail::ALL.map(|mail| sums.of(mail));
+            lines.push(format!(
+                "mailbox {name}: {} messages read, {matched} about notices, {nobodys} reports of something else, {others} no \
+                 reports",
+                sums.read()
+            ));
         }
         lines.extend(self.worker_lines());
         lines.extend(self.next_actions());

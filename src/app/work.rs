@@ -1,5 +1,6 @@
 //! Running the dispatcher over the configured routes.
 
+use super::bounces::Reader;
 use super::carrier::AdapterCarrier;
 use super::receipts::Handler;
 use super::reconcile::Asker;
@@ -28,6 +29,10 @@ impl App {
         let routes = self.ready_routes()?;
         let plans = routes.iter().map(|r| r.plan.clone()).collect();
         // First what came back while nobody worked: it may save somebody a notice.
+        let mut mailboxes = Reader::all(self);
+        if until != Until::Stopped {
+            Reader::read_all_once(&mut mailboxes).await;
+        }
         let best = routes.iter().map(|r| (r.plan.name.clone(), r.plan.best)).collect();
         let mut reports = Handler::new(self.clone(), best);
         if let Err(error) = reports.handle_all().await {
@@ -40,6 +45,9 @@ impl App {
         let mut own_task = JoinSet::new();
         let mut beside = JoinSet::new();
         beside.spawn(reports.run());
+        for mailbox in mailboxes {
+            beside.spawn(mailbox.run());
+        }
         for asker in Asker::all(self, &carrier) {
             beside.spawn(asker.run());
         }

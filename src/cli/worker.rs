@@ -4,9 +4,10 @@ use super::working::send_shown_by;
 use super::{Context, Failure};
 use crate::app::health::Health;
 use crate::app::hooks::Hooks;
+use crate::app::lmtp::Post;
 use crate::app::status::Status;
 use crate::dispatch::{End, Pulse, Until};
-use crate::server::{CannotListen, Listening};
+use crate::server::{CannotListen, Listening, receive_over_lmtp};
 use clap::Args;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -52,6 +53,10 @@ pub(super) async fn at_work(context: &Context, listen: Option<SocketAddr>, until
     if listen.is_some() {
         hooks.open(&app, app.readers()?);
     }
+    // Whoever ends by itself is soon gone: mail servers come again.
+    let receiving = Post::open(&app)
+        .filter(|_| until == Until::Stopped)
+        .map(|(listen, post)| tokio::spawn(receive_over_lmtp(listen, post)));
     context.printer.note(format_args!("worker: sending for {}", app.store.shown()));
     let end = send_shown_by(context, &app, &lock, until, pulse).await?;
     let mut campaigns = Vec::new();
@@ -65,8 +70,8 @@ pub(super) async fn at_work(context: &Context, listen: Option<SocketAddr>, until
             context.printer.line(line)?;
         }
     }
-    if let Some(answering) = answering {
-        answering.abort();
+    for task in [answering, receiving].into_iter().flatten() {
+        task.abort();
     }
     Ok(())
 }

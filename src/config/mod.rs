@@ -5,6 +5,7 @@
 //! references until they are asked for. Deliberately absent: layers of defaults from several files, and settings
 //! by environment variable other than secrets.
 
+mod mailboxes;
 mod read;
 mod route_settings;
 mod sender;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use mailboxes::{ImapAccount, ImapTls, LMTP, LmtpListen, Place, ReturnBox};
 pub use sender::Mailbox;
 
 /// The variable that names the config file.
@@ -34,6 +36,10 @@ pub struct Config {
     pub paths: Paths,
     pub sender: Sender,
     pub routes: Vec<Route>,
+    /// Where bounces come back to.
+    pub mailboxes: Vec<ReturnBox>,
+    /// Where mail servers deliver bounces to.
+    pub lmtp: Option<LmtpListen>,
     pub server: Server,
 }
 
@@ -122,6 +128,11 @@ impl fmt::Debug for RawSetting {
 }
 
 impl Route {
+    /// The address that its notices come back to, each with its token behind a `+`.
+    pub fn bounce_address(&self) -> Option<&str> {
+        self.settings.iter().find(|s| s.name == "bounce_address").map(|s| s.value.as_str())
+    }
+
     /// Connections or requests at once when the file does not say.
     pub fn default_concurrency(channel: Channel) -> usize {
         match channel {

@@ -24,6 +24,8 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
     let paths = paths(folder, root.table("paths"));
     let sender = sender(root.table("sender"));
     let routes = routes(root.tables("route"));
+    let mailboxes = super::mailboxes::mailboxes(folder, root.tables("mailbox"), &routes);
+    let lmtp = super::mailboxes::lmtp(folder, root.table("lmtp"), &routes);
     let server = server(root.table("server"));
     Some(Config {
         file: file.to_path_buf(),
@@ -32,6 +34,8 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
         paths,
         sender: sender?,
         routes,
+        mailboxes,
+        lmtp,
         server: server?,
     })
 }
@@ -186,7 +190,7 @@ fn name_of_provider(table: &mut Table<'_>) -> Option<String> {
 }
 
 /// A name that can stand in an address, a file name and a log line as it is.
-fn name(table: &mut Table<'_>, key: &'static str, how: &str) -> Option<String> {
+pub(super) fn name(table: &mut Table<'_>, key: &'static str, how: &str) -> Option<String> {
     table.required(key, how)?.text()?.parse("bad-name", |name| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) || name.starts_with('.') {

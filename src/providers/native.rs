@@ -21,7 +21,7 @@ pub struct Native {
     pub abilities: Abilities,
 }
 
-const SMTP: [(&str, &str); 12] = [
+const SMTP: [(&str, &str); 13] = [
     ("host", "the relay's name or address"),
     ("port", "587, or 465 with tls = \"implicit\", or 25 with tls = \"none\", unless given"),
     ("tls", "implicit, starttls, or none (to this machine or a private network only)"),
@@ -29,6 +29,10 @@ const SMTP: [(&str, &str); 12] = [
     ("password", "together with username"),
     ("allow_plaintext", "allows tls = \"none\" to any address, and a password over it"),
     ("envelope_from", "where bounces go; the address of [sender] unless given"),
+    (
+        "bounce_address",
+        "bounces@notices.example.com: each notice's bounces come back to bounces+TOKEN@…, see [[mailbox]]",
+    ),
     ("hello", "the name said in EHLO; this machine's address unless given"),
     ("ca_file", "certificates (PEM) that are trusted beside the usual ones"),
     ("timeout", "seconds to wait for a reply"),

@@ -202,9 +202,10 @@ impl Tx<'_> {
         Ok(reports.iter().map(seen).collect())
     }
 
-    /// Forgets signatures that are too old to be believed again.
+    /// Forgets signatures that are too old to be believed again. The marks of mailboxes stay: their messages may, too.
     pub async fn forget_seen(&mut self, before: Micros) -> Result<(), StoreError> {
-        let forgotten = sqlx::query("delete from report_seen where seen_at < $1").bind(before);
+        let forgotten =
+            sqlx::query("delete from report_seen where seen_at < $1 and route not like 'mailbox:%'").bind(before);
         forgotten.execute(self.conn()).await.map_err(|e| self.fail(e)).map(|_| ())
     }
 

@@ -5,9 +5,10 @@ use clap::error::ErrorKind;
 use forewarn::cli::Cli;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "docs/architecture.md",
+    "docs/bounces.md",
     "docs/desk.md",
     "docs/operation.md",
     "docs/providers.md",
@@ -79,4 +80,17 @@ fn every_link_in_the_documents_leads_to_a_file() {
         }
     }
     assert!(links >= 8, "only {links} links were found in the documents");
+}
+
+#[test]
+fn the_table_of_reasons_is_that_of_the_program() {
+    let document = read("docs/bounces.md");
+    let reasons: toml::Table = read("src/receipts/reasons.toml").parse().expect("TOML");
+    let reasons = reasons["reason"].as_array().expect("a list");
+    assert!(reasons.len() > 20);
+    for reason in reasons {
+        let [name, about, kind, class] = ["name", "about", "kind", "class"].map(|key| reason[key].as_str().expect(key));
+        let row = format!("| `{name}` | {about} | {kind} | `{class}` |");
+        assert!(document.lines().any(|line| line == row), "docs/bounces.md lacks: {row}");
+    }
 }

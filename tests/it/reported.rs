@@ -85,6 +85,21 @@ impl Installation {
         String::from_utf8(done.stdout).expect("UTF-8")
     }
 
+    /// One more process of the installation, ended when it is dropped.
+    pub(crate) fn beside(&self, line: &str) -> Beside {
+        Beside(self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started"))
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// What it wrote while it served.
+    pub(crate) fn log(&self) -> String {
+        fs_err::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
+    }
+
     pub(crate) fn status(&self) -> Value {
         serde_json::from_str(&self.ok("campaign status ID --json")).expect("JSON")
     }
@@ -92,8 +107,7 @@ impl Installation {
     /// Waits until so many notices are in a state.
     pub(crate) fn wait_for(&self, state: &str, count: i64) {
         let there = wait_until(|| self.status()["notices"][state] == count);
-        let log = fs_err::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default();
-        assert!(there, "not {count} {state}: {}\n{log}", self.status());
+        assert!(there, "not {count} {state}: {}\n{}", self.status(), self.log());
     }
 
     /// Posts a form to an address of ours, signed as Twilio does; status and body.
@@ -119,6 +133,16 @@ impl Installation {
         stream.read_to_string(&mut reply).expect("answered");
         let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
         (head.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a status"), body.to_owned())
+    }
+}
+
+/// A process beside the one that serves.
+pub(crate) struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("ended");
     }
 }
 

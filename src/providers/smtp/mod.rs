@@ -10,7 +10,10 @@
 //! stands, and once more before the message if its envelope was sent ahead; a notice is never sent twice by one call,
 //! as a second connection is tried only if the first had died before it answered to anything.
 //!
-//! Deliberately absent: delivery reports (bounces come in by another door), DKIM (the relay signs), several recipients
+//! With `bounce_address` each notice has a sender of its own on the envelope, which holds its token: that is how a bounce,
+//! which comes in by another door, finds it.
+//!
+//! Deliberately absent: asking for reports of delivery (DSN), DKIM (the relay signs), several recipients
 //! in one transaction.
 
 mod classify;
@@ -106,7 +109,7 @@ impl Smtp {
     /// Both arms are outcomes; `Err` is only the short way out.
     async fn send_email(&self, out: &Outgoing, notice: &EmailNotice, gate: &Gate) -> Result<Outcome, Outcome> {
         let options = &self.options;
-        let letter = Letter::new(out.to.reveal(), notice.mime.reveal())?;
+        let letter = Letter::new(out.to.reveal(), options.named(&out.notice), notice.mime.reveal())?;
         let (permit, handed) = self.seat(&letter, gate).await?;
         let (mut connection, mut begun) = match handed {
             Some(connection) => (connection, Begun::Envelope),

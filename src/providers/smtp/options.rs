@@ -13,6 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// So that the name with `+` and the token stays within the 64 octets of RFC 5321.
+const LONGEST_BOUNCE_NAME: usize = 27;
+
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protection {
@@ -33,6 +36,8 @@ pub(super) struct Options {
     pub allow_plaintext: bool,
     pub login: Option<Credentials>,
     pub envelope_from: String,
+    /// Where each notice's bounces come back under its own token, if the operator has such a mailbox.
+    pub bounce_address: Option<BounceAddress>,
     /// The address of our end of the connection where the operator named nothing.
     pub hello: Option<ClientId>,
     /// For each reply but the last.
@@ -43,6 +48,12 @@ pub(super) struct Options {
     pub server_name: ServerName<'static>,
     /// `None` where nothing is to be encrypted.
     pub tls_config: Option<Arc<ClientConfig>>,
+}
+
+/// The parts of an address that takes what comes back: `bounces` and `notices.example.com`.
+pub(super) struct BounceAddress {
+    local: String,
+    domain: String,
 }
 
 /// The settings this adapter takes.
@@ -56,6 +67,7 @@ pub(super) fn declarations() -> Vec<SettingDecl> {
         SettingDecl::optional("password", Secret),
         SettingDecl::with_default("allow_plaintext", Boolean, "false"),
         SettingDecl::required("envelope_from", Text),
+        SettingDecl::optional("bounce_address", Text),
         SettingDecl::optional("hello", Text),
         SettingDecl::optional("ca_file", Text),
         SettingDecl::with_default("timeout", Integer, "60"),
@@ -77,6 +89,7 @@ impl Options {
             allow_plaintext: declared.boolean("allow_plaintext").unwrap_or(false),
             login: reader.login(),
             envelope_from: reader.envelope_from(),
+            bounce_address: reader.bounce_address(),
             hello: reader.hello(),
             timeout: Duration::from_secs(reader.between("timeout", 1, 3600)),
             final_timeout: Duration::from_secs(reader.between("final_timeout", 1, 3600)),
@@ -87,6 +100,23 @@ impl Options {
         };
         reader.plaintext(&options);
         if reader.problems.is_empty() { Ok(options) } else { Err(reader.problems) }
+    }
+
+    /// What the envelope must know of a notice: its token, if the sender is to have it.
+    pub(super) fn named<'n>(&self, notice: &'n str) -> &'n str {
+        if self.bounce_address.is_some() { notice } else { "" }
+    }
+
+    /// Adds the sender for the envelope of a notice: its own, by which a bounce names it, or that of all.
+    pub(super) fn add_sender(&self, notice: &str, command: &mut String) {
+        match &self.bounce_address {
+            Some(BounceAddress { local, domain }) => {
+                for part in [local, "+", notice, "@", domain] {
+                    command.push_str(part);
+                }
+            }
+            None => command.push_str(&self.envelope_from),
+        }
     }
 
     /// Whether a connection in clear to this address is within what the operator allowed.
@@ -204,6 +234,24 @@ impl Reader<'_> {
         address
     }
 
+    fn bounce_address(&mut self) -> Option<BounceAddress> {
+        let address = bare_address(self.text("bounce_address")?).to_owned();
+        let parts = address.rsplit_once('@').filter(|_| check_address(&address).is_ok() && address.is_ascii());
+        match parts {
+            Some((local, domain)) if local.len() <= LONGEST_BOUNCE_NAME && !local.contains(['+', '"']) => {
+                Some(BounceAddress { local: local.to_owned(), domain: domain.to_owned() })
+            }
+            Some(_) | None => {
+                let what = format!(
+                    "must be an address of the form name@domain in ASCII, with up to {LONGEST_BOUNCE_NAME} letters and \
+                     no `+` before the @: bounces come back to name+TOKEN@domain"
+                );
+                self.object("bad-setting", "bounce_address", &what);
+                None
+            }
+        }
+    }
+
     fn hello(&mut self) -> Option<ClientId> {
         let name = self.text("hello")?.to_owned();
         if let Ok(address) = name.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -291,6 +339,24 @@ mod tests {
         }
         let near = base().with("host", "10.1.2.3").with("tls", "none");
         assert_eq!(Options::read("relay", &near).map(|o| o.port).ok(), Some(25));
+    }
+
+    #[test]
+    fn each_notice_has_its_own_sender_where_bounces_are_read() {
+        let sender = |settings: &Settings| {
+            let options = Options::read("relay", settings).unwrap_or_else(|p| panic!("{p:?}"));
+            let mut command = String::new();
+            options.add_sender("0a1b", &mut command);
+            command
+        };
+        assert_eq!(sender(&base()), "dpo@example.com");
+        assert_eq!(sender(&base().with("bounce_address", "bounces@n.example.com")), "bounces+0a1b@n.example.com");
+        for bad in
+            ["bounces", "b+c@example.com", "b c@example.com", "bü@example.com", &format!("{}@x.org", "b".repeat(28))]
+        {
+            let found = codes(&base().with("bounce_address", bad));
+            assert_eq!(found, [("bad-setting", "bounce_address".to_owned())], "{bad}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ mod tests {
             ("second@example.org", 10, Gate::default()),
         ];
         let mut entered: Vec<_> =
-            entries.into_iter().map(|(to, size, gate)| Some(queue.enter(Envelope::new(to, size), gate))).collect();
+            entries.into_iter().map(|(to, size, gate)| Some(queue.enter(Envelope::new(to, "", size), gate))).collect();
         halted.store(true, Ordering::Relaxed);
         let (gone, left) = (entered[4].take(), entered[5].take());
         drop(gone);

@@ -25,6 +25,8 @@ const OUT_OF_STEP: u16 = 503;
 #[derive(Clone)]
 pub(super) struct Envelope {
     to: String,
+    /// Our token, for the sender that this notice has of its own.
+    notice: String,
     /// Octets of the message itself.
     size: u64,
 }
@@ -57,8 +59,8 @@ pub(super) enum Begun {
 }
 
 impl Envelope {
-    pub(super) fn new(to: &str, size: usize) -> Envelope {
-        Envelope { to: to.to_owned(), size: u64::try_from(size).unwrap_or(u64::MAX) }
+    pub(super) fn new(to: &str, notice: &str, size: usize) -> Envelope {
+        Envelope { to: to.to_owned(), notice: notice.to_owned(), size: u64::try_from(size).unwrap_or(u64::MAX) }
     }
 
     #[cfg(test)]
@@ -82,8 +84,10 @@ impl Envelope {
         }
     }
 
-    fn mail(&self, from: &str, offers: &Offers) -> String {
-        let mut command = format!("MAIL FROM:<{from}>");
+    fn mail(&self, options: &Options, offers: &Offers) -> String {
+        let mut command = "MAIL FROM:<".to_owned();
+        options.add_sender(&self.notice, &mut command);
+        command.push('>');
         if offers.takes_size {
             command.push_str(&format!(" SIZE={}", self.size));
         }
@@ -99,8 +103,8 @@ impl Envelope {
     }
 
     /// The three commands for one write.
-    fn group(&self, from: &str, offers: &Offers) -> String {
-        let mut group = self.mail(from, offers);
+    fn group(&self, options: &Options, offers: &Offers) -> String {
+        let mut group = self.mail(options, offers);
         group.push_str(&self.rcpt());
         group.push_str("DATA\r\n");
         group
@@ -109,13 +113,13 @@ impl Envelope {
 
 impl<'a> Letter<'a> {
     /// Checks the address and prepares the body; an error is the outcome.
-    pub(super) fn new(to: &str, mime: &'a str) -> Result<Letter<'a>, Outcome> {
+    pub(super) fn new(to: &str, notice: &str, mime: &'a str) -> Result<Letter<'a>, Outcome> {
         if let Err(problem) = check_address(to) {
             let text = format!("the recipient's address cannot be written to: {problem}");
             return Err(Outcome::new(Class::BadAddress, "5.1.3", &text));
         }
         let body = stuffed(mime);
-        Ok(Letter { envelope: Envelope::new(to, body.len()), body })
+        Ok(Letter { envelope: Envelope::new(to, notice, body.len()), body })
     }
 }
 
@@ -195,7 +199,7 @@ async fn envelope_step_by_step(
     letter: &Letter<'_>,
     options: &Options,
 ) -> Result<(), Failed> {
-    let mail = letter.envelope.mail(&options.envelope_from, &connection.offers);
+    let mail = letter.envelope.mail(options, &connection.offers);
     for (phase, command) in
         [(Phase::Mail, mail), (Phase::Rcpt, letter.envelope.rcpt()), (Phase::Data, "DATA\r\n".to_owned())]
     {
@@ -218,7 +222,7 @@ async fn envelope_at_once(
 ) -> Result<(), Failed> {
     let limit = options.timeout;
     let mut group = match begun {
-        Begun::Nothing => letter.envelope.group(&options.envelope_from, &connection.offers),
+        Begun::Nothing => letter.envelope.group(options, &connection.offers),
         Begun::Envelope => String::new(),
     };
     let mut failed: Option<Failed> = None;
@@ -266,7 +270,7 @@ fn goes_on(phase: Phase, reply: &Reply) -> bool {
 async fn message(connection: &mut Connection, letter: &Letter<'_>, queue: &Queue, options: &Options) -> Ended {
     let may_go_on = connection.offers.pipelining && connection.used < options.max_per_connection;
     let next = if may_go_on { queue.next(&connection.offers) } else { None };
-    let behind = next.as_ref().map(|next| next.envelope.group(&options.envelope_from, &connection.offers));
+    let behind = next.as_ref().map(|next| next.envelope.group(options, &connection.offers));
     let answer = connection.message(&letter.body, behind.as_deref().unwrap_or_default(), options.final_timeout).await;
     let outcome = match answer {
         Ok(reply) if reply.is_done() => {

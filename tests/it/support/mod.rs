@@ -5,6 +5,8 @@
 //! the binary can use it too. What was started is stopped on drop.
 
 pub(crate) mod caller;
+pub(crate) mod dovecot;
+pub(crate) mod exim;
 pub(crate) mod kannel;
 pub(crate) mod moto;
 pub(crate) mod proxy;
