@@ -15,6 +15,7 @@ pub mod hooks;
 pub mod import;
 pub mod lifecycle;
 mod metrics;
+mod overdue;
 pub mod preview;
 mod reading;
 pub mod receipts;

@@ -10,6 +10,7 @@ use crate::model::campaign::CampaignState;
 use crate::model::incident::CampaignPlan;
 use crate::model::ladder::Evidence;
 use crate::model::notice::NoticeId;
+use crate::model::overdue::Reporting;
 use crate::model::receipt::Receipt;
 use crate::model::time::{HOUR, MINUTE, Micros, SECOND};
 use crate::store::report::{DueReport, Handled, Looked};
@@ -70,15 +71,15 @@ enum Fate {
 /// The loop that handles reports; one in each worker.
 pub(super) struct Handler {
     app: App,
-    best: HashMap<String, Evidence>,
+    reporting: HashMap<String, Reporting>,
     plans: HashMap<i64, Arc<CampaignPlan>>,
     /// How many reports the next transaction takes: one, after a fault that one of them may have caused.
     most: usize,
 }
 
 impl Handler {
-    pub(super) fn new(app: App, best: HashMap<String, Evidence>) -> Handler {
-        Handler { app, best, plans: HashMap::new(), most: BATCH }
+    pub(super) fn new(app: App, reporting: HashMap<String, Reporting>) -> Handler {
+        Handler { app, reporting, plans: HashMap::new(), most: BATCH }
     }
 
     /// Handles what comes in, for ever.
@@ -247,8 +248,9 @@ impl Handler {
         let states: HashMap<i64, CampaignState> = tx.campaign_states().await?.into_iter().collect();
         for (campaign, (matched, from)) in batches {
             let plan = self.plan(campaign).await?;
-            let best = |route: &str| self.best.get(route).copied().unwrap_or(Evidence::Delivered);
-            let settled = settle(tx, campaign, &plan, &best, matched, now).await?;
+            let known = |route: &str| self.reporting.get(route).copied();
+            let reporting = |route: &str| known(route).unwrap_or(Reporting::up_to(Evidence::Delivered));
+            let settled = settle(tx, campaign, &plan, &reporting, matched, now).await?;
             // What followed may have been queued after the campaign was called off.
             if states.get(&campaign) == Some(&CampaignState::Cancelled) {
                 tx.cancel_waiting(campaign, now, CANCELLED).await?;
@@ -277,7 +279,7 @@ impl Handler {
 
 impl App {
     /// The policy of a campaign that has sent something, as approved: it does not change any more.
-    async fn plan_of(&self, no: i64) -> Result<CampaignPlan, AppError> {
+    pub(super) async fn plan_of(&self, no: i64) -> Result<CampaignPlan, AppError> {
         let campaign = self.store.campaigns().await?.into_iter().find(|c| c.no == no);
         let campaign = campaign.ok_or_else(|| AppError::NoCampaign(no.to_string()))?;
         let file = std::path::Path::new("the stored incident file");

@@ -1,6 +1,7 @@
 //! Running the dispatcher over the configured routes.
 
 use super::carrier::AdapterCarrier;
+use super::overdue::Patience;
 use super::receipts::Handler;
 use super::reconcile::Asker;
 use super::{App, AppError};
@@ -28,11 +29,12 @@ impl App {
         let routes = self.ready_routes()?;
         let plans = routes.iter().map(|r| r.plan.clone()).collect();
         // First what came back while nobody worked: it may save somebody a notice.
-        let best = routes.iter().map(|r| (r.plan.name.clone(), r.plan.best)).collect();
-        let mut reports = Handler::new(self.clone(), best);
+        let reporting = routes.iter().map(|r| (r.plan.name.clone(), r.plan.reporting())).collect();
+        let mut reports = Handler::new(self.clone(), reporting);
         if let Err(error) = reports.handle_all().await {
             tracing::warn!(%error, "reports wait to be handled");
         }
+        let patience = Patience::new(self, &routes);
         let carrier = Arc::new(AdapterCarrier::new(self.clone(), routes));
         let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock).shown_by(pulse);
         // The loop runs among the tasks that it starts: on a thread of its own, each outcome would have to wake that
@@ -40,6 +42,7 @@ impl App {
         let mut own_task = JoinSet::new();
         let mut beside = JoinSet::new();
         beside.spawn(reports.run());
+        beside.spawn(patience.run());
         for asker in Asker::all(self, &carrier) {
             beside.spawn(asker.run());
         }

@@ -167,6 +167,14 @@ impl Adapter {
         }
     }
 
+    /// How long after a notice was taken its provider's report should be there, where the definition says so.
+    pub fn report_within(&self) -> Option<Micros> {
+        match self {
+            Adapter::Http(http) => http.report_within(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
+        }
+    }
+
     /// Asks the provider what became of a notice. Nothing is sent to anybody.
     pub async fn look_up(&self, query: &Query<'_>, now: Micros) -> LookUp {
         match self {

@@ -17,6 +17,7 @@ pub mod import;
 pub mod integrity;
 mod lock;
 pub mod log;
+pub mod overdue;
 pub mod plan;
 mod postgres;
 pub mod preview;

@@ -29,6 +29,7 @@ use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
 use crate::model::receipt::Event;
 use crate::model::rendered::Rendered;
+use crate::model::time::Micros;
 use crate::model::time::parse_duration;
 use approved::Approved;
 use reqwest::header::HeaderMap;
@@ -250,6 +251,11 @@ impl Http {
 
     pub fn has_reports(&self) -> bool {
         self.definition.receipt.is_some()
+    }
+
+    /// How long after a notice was taken its report should be there, where the definition says so.
+    pub fn report_within(&self) -> Option<Micros> {
+        self.definition.receipt.as_ref()?.within
     }
 
     /// Whether the provider reports to an address of ours, so that there must be one.
