@@ -95,7 +95,8 @@ impl Patience {
                  person was told",
                 whole_minutes(now - taken)
             );
-            let note = NewNote { notice: *notice, at: now, by: "forewarn", what: "no-report", text: &text, sealed: None };
+            let note =
+                NewNote { notice: *notice, at: now, by: "forewarn", what: "no-report", text: &text, sealed: None };
             tx.add_person_note(no, &note).await?;
         }
         tx.wait_until(no, &longer).await?;

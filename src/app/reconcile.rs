@@ -15,6 +15,7 @@ use super::{App, AppError};
 use crate::dispatch::RoutePlan;
 use crate::model::campaign::CampaignState;
 use crate::model::overdue;
+use crate::model::receipt::Event;
 use crate::model::suspension::of_route;
 use crate::model::time::{HOUR, MINUTE, Micros, SECOND};
 use crate::providers::lookup::LookUp;
@@ -219,7 +220,8 @@ impl Asker {
             tx.add_reports(std::slice::from_ref(report), now).await?;
         }
         // After the last question the wait ends, but not before what was found is handled.
-        let ends = if report.is_some() { now.saturating_add(UNFINISHED) } else { now };
+        let moves = matches!(&found, Ok(LookUp::Found(receipt)) if receipt.event != Event::Progress);
+        let ends = if moves { now.saturating_add(UNFINISHED) } else { now };
         let due = overdue::again(within, taken, now).unwrap_or(ends);
         tx.wait_until(doubt.campaign, &[(doubt.notice, due)]).await?;
         tx.commit().await?;

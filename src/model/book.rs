@@ -274,3 +274,60 @@ fn is_on_its_way(entry: &Entry) -> bool {
         | NoticeState::Cancelled => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::incident::CampaignKind;
+    use super::super::ladder::{Step, When};
+    use super::*;
+
+    fn plan() -> CampaignPlan {
+        let step = |channel| Step { channel, when: When::NotDelivered, after: 9 };
+        CampaignPlan {
+            kind: CampaignKind::Initial,
+            templates: "breach-notice".into(),
+            default_locale: "en".into(),
+            ladder: Ladder { steps: vec![step(Channel::Phone), step(Channel::Sms)] },
+            on_unknown: BTreeMap::new(),
+            give_up_after: 99,
+            approvals: 1,
+            retry_first: 1,
+            retry_max: 1,
+        }
+    }
+
+    fn entry(state: NoticeState, due: Option<Micros>, report_due: Option<Micros>) -> Entry {
+        let open_call = false;
+        Entry { state, due, first_due: 0, attempts: 1, tries: 0, refusals: 0, reason: None, report_due, open_call }
+    }
+
+    #[test]
+    fn the_end_of_waiting_makes_a_call_unknown_and_takes_nothing_from_the_others() {
+        use NoticeState::{Accepted, Delivered, Queued, Suppressed, Unknown};
+        use Standing::{InFlight, NeedsHuman, Satisfied};
+        let (call, text) = (NoticeId::new(5, 0, Channel::Phone), NoticeId::new(5, 0, Channel::Sms));
+        let taken = entry(Accepted, None, Some(50));
+        for (stood, notice, beside, at, (lost, state, standing)) in [
+            (InFlight, call, None, 50, (true, Unknown, NeedsHuman)),
+            (InFlight, call, None, 49, (false, Accepted, InFlight)),
+            // The next step is on its way, and need not wait for a call of which nothing is known.
+            (InFlight, call, Some(entry(Queued, Some(90), None)), 50, (true, Unknown, InFlight)),
+            (NeedsHuman, call, Some(entry(Suppressed, None, None)), 50, (true, Unknown, NeedsHuman)),
+            (Satisfied, call, Some(entry(Delivered, None, None)), 50, (false, Accepted, Satisfied)),
+            (InFlight, text, None, 50, (false, Accepted, InFlight)),
+        ] {
+            let other = if notice == call { text } else { call };
+            let beside = beside.map(|entry| (other, entry));
+            let notices = [(notice, taken.clone())].into_iter().chain(beside).collect();
+            let mut book = Book::new("p".into(), stood, notices);
+            assert_eq!(book.end_waiting(&plan(), notice, at), lost, "{stood:?} at {at}");
+            let entry = book.entry(notice).expect("there");
+            assert_eq!((entry.state, book.standing), (state, standing), "{stood:?} at {at}");
+            assert_eq!(entry.report_due.is_some(), at < 50);
+            assert_eq!(entry.refusals, u32::from(lost), "a call that is asked for again is another call");
+            if book.entry(other).is_some_and(|e| e.state == Queued) {
+                assert_eq!(book.entry(other).and_then(|e| e.due), Some(50), "due at once");
+            }
+        }
+    }
+}

@@ -240,6 +240,10 @@ mod tests {
         let on_sheet = Ended { best: Evidence::Delivered, ..phone.clone() };
         check("a call that is on a sheet", &on_sheet, Class::Accepted, 9, "accepted due=None next=None in_flight");
         check("a call that was made", &phone, Class::Accepted, 9, "accepted due=None next=None satisfied");
+        let asked = Ended { within: Some(6 * HOUR), ..reporting.clone() };
+        check("also where it is waited for by the clock", &asked, Class::Accepted, 9, waits);
+        let report_due = |e: &Ended<'_>| decide(&plan(), e, &Outcome::new(Class::Accepted, "x", ""), 9).report_due;
+        assert_eq!((report_due(&asked), report_due(&reporting)), (Some(2 * HOUR + 9), None));
         let at_once = r#"failed due=None next=Some("sms+0h") in_flight"#;
         check("a bad address goes on at once", &email, Class::BadAddress, 9, at_once);
         check("a refusal goes on at once", &email, Class::RefusedByPerson, 9, at_once);

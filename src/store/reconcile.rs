@@ -16,7 +16,8 @@ const IN_DOUBT: &str = "(select max(u.no) from attempt u where u.campaign = n.ca
                          and u.class = 'unknown')";
 
 /// The columns of a [`Doubt`], of a notice `n`, its attempt `a` and its person's sealed data `s`.
-pub(super) const DOUBT: &str = "n.id, a.no, a.started_at, a.provider_id, n.refusals, n.first_due, s.wrapped_key, s.sealed";
+pub(super) const DOUBT: &str =
+    "n.id, a.no, a.started_at, a.provider_id, n.refusals, n.first_due, s.wrapped_key, s.sealed";
 
 /// A notice in doubt, with what is needed to ask about it.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ mod installation;
 mod intake_truth;
 mod kannel;
 mod moto;
+mod overdue;
 mod postgres;
 mod receipts;
 mod reconcile;

@@ -18,10 +18,12 @@ use std::time::Duration;
 
 /// A provider whose replies get lost. Numbers that end in 1 it has taken all the same, the others only when they come again.
 #[derive(Clone, Default)]
-struct Forgetful(Arc<Mutex<Known>>);
+pub(crate) struct Forgetful(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
+    /// Its replies do not get lost.
+    replies: bool,
     /// Notices it has taken.
     taken: Vec<String>,
     /// By number, the keys under which it came.
@@ -31,7 +33,17 @@ struct Known {
 }
 
 impl Forgetful {
-    fn listen(&self) -> String {
+    /// One that answers; of what it took it knows afterwards only the numbers that end in 1.
+    pub(crate) fn answering() -> Forgetful {
+        Forgetful(Arc::new(Mutex::new(Known { replies: true, ..Known::default() })))
+    }
+
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked
+    }
+
+    pub(crate) fn listen(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let known = self.clone();
@@ -74,10 +86,11 @@ impl Forgetful {
         let came = known.came.entry(text("to")).or_default();
         came.push(text("key"));
         let again = came.len() > 1;
+        let replies = known.replies;
         if again || text("to").ends_with('1') {
             known.taken.push(text("id"));
         }
-        (if again { 201 } else { 502 }, json!({}))
+        (if again || replies { 201 } else { 502 }, json!({}))
     }
 
     fn list(&self) -> Value {
@@ -87,13 +100,13 @@ impl Forgetful {
     }
 
     /// By number, the keys under which it came.
-    fn came(&self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn came(&self) -> BTreeMap<String, Vec<String>> {
         self.0.lock().unwrap().came.clone()
     }
 }
 
 /// A definition for it, by which absence means `absent`.
-fn definition(absent: &str) -> String {
+pub(crate) fn definition(absent: &str) -> String {
     format!(
         r#"
 name = "forgetful"
@@ -169,7 +182,7 @@ async fn where_absence_says_nothing_the_notice_stays_with_a_human(engine: Engine
     let provider = Forgetful::default();
     let place = told(engine, &provider, "unknown").await;
     place.wait_for("delivered", 1);
-    assert!(wait_until(|| provider.0.lock().unwrap().asked >= 2), "both are asked about");
+    assert!(wait_until(|| provider.asked() >= 2), "both are asked about");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let ended = place.status();
     assert_eq!(
@@ -177,7 +190,7 @@ async fn where_absence_says_nothing_the_notice_stays_with_a_human(engine: Engine
         (&1.into(), &1.into(), &2.into())
     );
     assert!(provider.came().values().all(|keys| keys.len() == 1), "nobody is told twice");
-    let asked = provider.0.lock().unwrap().asked;
+    let asked = provider.asked();
     assert!(asked <= 3, "asked {asked} times within seconds");
 }
 

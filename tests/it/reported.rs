@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-const TOKEN: &str = "account-token";
+pub(crate) const TOKEN: &str = "account-token";
 
 /// An installation whose providers can reach it.
 pub(crate) struct Installation {
@@ -26,7 +26,7 @@ pub(crate) struct Installation {
 
 impl Installation {
     /// A started campaign by this ladder, with these secrets and routes; it is being sent.
-    fn serving(ladder: &str, list: &str, secrets: &[(&str, &str)], routes: &str) -> Installation {
+    pub(crate) fn serving(ladder: &str, list: &str, secrets: &[(&str, &str)], routes: &str) -> Installation {
         Installation::serving_on("sqlite://forewarn.db", ladder, list, secrets, routes)
     }
 
@@ -97,7 +97,7 @@ impl Installation {
     }
 
     /// Posts a form to an address of ours, signed as Twilio does; status and body.
-    fn post(&self, url: &str, form: &[(&str, &str)], token: &str) -> (u16, String) {
+    pub(crate) fn post(&self, url: &str, form: &[(&str, &str)], token: &str) -> (u16, String) {
         let mut sorted = form.to_vec();
         sorted.sort_unstable();
         let text: String =
@@ -132,7 +132,7 @@ impl Drop for Installation {
 }
 
 /// A Twilio that takes every call, and tells the form it came with.
-fn twilio() -> (String, mpsc::Receiver<Vec<(String, String)>>) {
+pub(crate) fn twilio() -> (String, mpsc::Receiver<Vec<(String, String)>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let (calls, came) = mpsc::channel();

@@ -49,8 +49,7 @@ async fn settled(app: &TestApp, no: i64, matched: Vec<Matched>) -> Vec<Settled> 
     let mut tx = app.store.begin_beside().await.unwrap();
     tx.hold_campaigns([no].into_iter()).await.unwrap();
     let route = |name: &str| app.routes.iter().find(|r| r.name == name);
-    let reporting =
-        |name: &str| route(name).map_or(Reporting::up_to(Evidence::Accepted), RoutePlan::reporting);
+    let reporting = |name: &str| route(name).map_or(Reporting::up_to(Evidence::Accepted), RoutePlan::reporting);
     let done = settle(&mut tx, no, &app.plan, &reporting, matched, now()).await.unwrap();
     if app.store.campaign_states().await.unwrap().contains(&(no, CampaignState::Cancelled)) {
         tx.cancel_waiting(no, now(), 1_000).await.unwrap();
