@@ -20,11 +20,12 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Doubt>, StoreError> {
         let sql = format!(
-            "select {DOUBT}, n.changed_at from notice n
+            "select {DOUBT}, n.changed_at from (
+                 select * from notice where campaign = $1 and route = $2 and report_due <= $3
+                 order by report_due, id limit $4) as n
              join attempt a on a.campaign = n.campaign and a.notice = n.id and a.no = n.attempts
              join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
-             where n.campaign = $1 and n.route = $2 and n.report_due <= $3
-             order by n.report_due, n.id limit $4"
+             order by n.report_due, n.id"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(campaign)

@@ -27,4 +27,3 @@ mod smtp;
 mod sources;
 mod support;
 mod verbs;
-mod voice;

@@ -2,7 +2,7 @@
 
 use crate::reported::Installation;
 use crate::support::app::{Act, Engine, TestApp, now, on_both_engines, route};
-use crate::support::{servers, wait_until};
+use crate::support::{provider, servers, wait_until};
 use forewarn::dispatch::{RoutePlan, Until};
 use forewarn::model::channel::Channel;
 use forewarn::model::notice::NoticeState;
@@ -11,8 +11,6 @@ use forewarn::model::person::Standing;
 use forewarn::model::time::{MINUTE, SECOND};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,39 +42,11 @@ impl Forgetful {
     }
 
     pub(crate) fn listen(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let known = self.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                // A client that goes away is its own affair.
-                drop(known.answer(stream));
-            }
-        });
-        url
-    }
-
-    fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut reader = BufReader::new(stream);
-        let (mut head, mut length) = (String::new(), 0);
-        reader.read_line(&mut head)?;
-        let mut line = String::new();
-        while reader.read_line(&mut line)? > 2 {
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-            line.clear();
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let (status, reply) = if head.starts_with("POST") { self.take(&body) } else { (200, self.list()) };
-        let reply = reply.to_string();
-        write!(
-            reader.into_inner(),
-            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: \
-             {}\r\n\r\n{reply}",
-            reply.len()
-        )
+        provider::listen(move |head, body| {
+            let (status, reply) = if head.starts_with("POST") { known.take(body) } else { (200, known.list()) };
+            (status, reply.to_string())
+        })
     }
 
     fn take(&self, body: &[u8]) -> (u16, Value) {

@@ -7,6 +7,7 @@
 pub(crate) mod caller;
 pub(crate) mod kannel;
 pub(crate) mod moto;
+pub(crate) mod provider;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod servers;
