@@ -88,6 +88,7 @@ impl Asker {
             let Some(Some(open)) = self.open.get(&doubt.campaign).cloned() else { continue };
             let now = jiff::Timestamp::now().as_microsecond();
             let found = self.carrier.look_up(self.route, &open, &doubt, now).await;
+            self.app.asked.count(&self.name, &found);
             match doubt.taken_at.zip(self.within) {
                 None => self.conclude(&open, &doubt, tries, found).await?,
                 Some((taken, within)) => self.conclude_overdue(&open, &doubt, (taken, within), found).await?,

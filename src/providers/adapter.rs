@@ -134,6 +134,15 @@ impl Adapter {
         }
     }
 
+    /// What [`Adapter::check`] does not find out, in words for the operator.
+    pub fn unchecked(&self) -> Vec<&'static str> {
+        match self {
+            Adapter::Smtp(_) => vec!["sender", "rate"],
+            Adapter::Http(http) => http.unchecked(),
+            Adapter::CallSheet(_) | Adapter::Sandbox(_) => Vec::new(),
+        }
+    }
+
     /// The approved words, where the provider sends no others.
     pub fn approved(&self) -> Option<&Approved> {
         match self {
