@@ -85,10 +85,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         Some(probe) => Some(exchange("probe", probe, &scope, findings)?),
         None => None,
     };
-    let probe_checks = match &entry.probe {
-        Some(probe) => findings.take("probe.checks", probe_checks(probe.checks.as_deref()))?,
-        None => Vec::new(),
-    };
+    let probe_checks = findings.take("probe.checks", probe_checks(&entry))?;
     if let Some(probe) = &probe {
         probe_names_no_notice(probe, findings);
     }
@@ -422,8 +419,12 @@ pub(super) fn condition(pointer: &str, value: &toml::Value) -> Result<(String, V
 }
 
 /// What a probe finds out: that the credentials are taken, where the file says no more.
-fn probe_checks(words: Option<&[String]>) -> Result<Vec<&'static str>, String> {
-    let Some(words) = words else { return Ok(vec!["credentials"]) };
+fn probe_checks(entry: &DefinitionFile) -> Result<Vec<&'static str>, String> {
+    if entry.send.checks.is_some() {
+        return Err("is a key of [probe], not of [send]".to_owned());
+    }
+    let Some(probe) = &entry.probe else { return Ok(Vec::new()) };
+    let Some(words) = &probe.checks else { return Ok(vec!["credentials"]) };
     let known = |word: &String| PROBED.into_iter().find(|known| known == word);
     let one = |word| known(word).ok_or_else(|| format!("`{word}` is none of {}", PROBED.join(", ")));
     words.iter().map(one).collect()

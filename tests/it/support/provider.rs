@@ -20,7 +20,7 @@ pub(crate) fn listen(answer: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync
     url
 }
 
-fn exchange(stream: TcpStream, answer: &dyn Fn(&str, &[u8]) -> (u16, String)) -> std::io::Result<()> {
+fn exchange(stream: TcpStream, answer: &impl Fn(&str, &[u8]) -> (u16, String)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
     reader.read_line(&mut head)?;
