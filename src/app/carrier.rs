@@ -5,7 +5,7 @@ use super::approved::ApprovedRoute;
 use super::digests::approved_words_changed;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
-use crate::dispatch::{Carrier, Job};
+use crate::dispatch::{Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
 use crate::model::contact::Contact;
 use crate::model::incident::CampaignPlan;
@@ -155,6 +155,7 @@ impl AdapterCarrier {
             provider_id: None,
             refusals: job.due.refusals,
             first_due: job.due.first_due,
+            taken_at: None,
             sealed: job.due.sealed.clone(),
         };
         self.made(job.route, &campaign, &attempt)
@@ -186,10 +187,10 @@ impl AdapterCarrier {
         })
     }
 
-    /// The routes whose providers can be asked what became of a notice: number and name.
-    pub(super) fn asked_routes(&self) -> Vec<(usize, String)> {
-        let asked = self.routes.iter().enumerate().filter(|(_, route)| route.plan.looks_up);
-        asked.map(|(at, route)| (at, route.plan.name.clone())).collect()
+    /// The routes whose providers can be asked what became of a notice: number and plan.
+    pub(super) fn asked_routes(&self) -> impl Iterator<Item = (usize, &RoutePlan)> {
+        let routes = self.routes.iter().map(|route| &route.plan).enumerate();
+        routes.filter(|(_, plan)| plan.looks_up)
     }
 
     /// Asks the provider of a route what became of a notice; the code of what keeps us from asking, where it cannot be

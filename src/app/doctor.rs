@@ -13,7 +13,9 @@ use crate::content::{Sender, TemplateFiles, Texts};
 use crate::model::campaign::CampaignState;
 use crate::model::person::Standing;
 use crate::model::problem::Problem;
+use crate::model::suspension::{Suspension, of_route};
 use crate::model::time::Micros;
+use crate::providers::adapter::Adapter;
 use crate::providers::catalogue::Catalogue;
 use crate::secrets::SecretRef;
 use crate::store::campaign::Campaign;
@@ -88,7 +90,7 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     let master = the_key(&config, &mut found);
     let store = the_database(&config, master.as_ref(), &mut found).await;
     found.extend(the_disk(&config));
-    found.extend(the_routes(&config).await);
+    found.extend(the_routes(&config, &resting(store.as_ref(), now).await).await);
     found.extend(super::mailboxes::findings(&config, store.as_ref()).await);
     found.extend(the_templates(&config, now));
     if let Some(store) = store {
@@ -219,7 +221,15 @@ fn the_disk(config: &Config) -> Option<Finding> {
     })
 }
 
-async fn the_routes(config: &Config) -> Vec<Finding> {
+/// What people told to rest; nothing where that cannot be read, which is found elsewhere.
+async fn resting(store: Option<&Store>, now: Micros) -> Vec<Suspension> {
+    match store {
+        Some(store) => store.suspensions(now).await.unwrap_or_default(),
+        None => Vec::new(),
+    }
+}
+
+async fn the_routes(config: &Config, resting: &[Suspension]) -> Vec<Finding> {
     let catalogue = match Catalogue::load(config.paths.providers.as_deref()) {
         Ok(catalogue) => catalogue,
         Err(problems) => {
@@ -228,11 +238,11 @@ async fn the_routes(config: &Config) -> Vec<Finding> {
             return problems.into_iter().map(bad).collect();
         }
     };
-    let looks = config.routes.iter().map(|route| the_route(config, route, &catalogue));
+    let looks = config.routes.iter().map(|route| the_route(config, route, &catalogue, resting));
     join_all(looks).await.into_iter().flatten().collect()
 }
 
-async fn the_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Vec<Finding> {
+async fn the_route(config: &Config, route: &Route, catalogue: &Catalogue, resting: &[Suspension]) -> Vec<Finding> {
     let about = format!("route {}", route.name);
     let ready = match ready_route(config, route, catalogue) {
         Ok(ready) => ready,
@@ -247,11 +257,15 @@ async fn the_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Vec
             return problems.into_iter().map(bad).collect();
         }
     };
+    if of_route(resting, &route.name).is_some() {
+        // A provider that is left alone is not asked, and its silence is no fault.
+        return vec![Finding::ok(about, "its settings are sound; it rests by order, so its provider was not asked")];
+    }
     let answer = tokio::time::timeout(PATIENCE, ready.adapter.check()).await;
     ready.adapter.close().await;
     let try_it = format!("then try it with `forewarn provider test {} --to ADDRESS`", route.name);
     vec![match answer {
-        Ok(Ok(message)) => Finding::ok(about, message),
+        Ok(Ok(message)) => Finding::ok(about, format!("{message}{}", unchecked(&ready.adapter))),
         Ok(Err(problem)) => Finding::bad(about, on_route(problem, route), format!("mend it, {try_it}")),
         Err(_) => {
             let message = format!("nobody answered within {} seconds", PATIENCE.as_secs());
@@ -259,6 +273,12 @@ async fn the_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Vec
             Finding::bad(about, problem, format!("look at its address and at the firewall, {try_it}"))
         }
     }]
+}
+
+/// What nobody found out, because the provider does not say it without a message.
+fn unchecked(adapter: &Adapter) -> String {
+    let unchecked = adapter.unchecked();
+    if unchecked.is_empty() { String::new() } else { format!("; NOT CHECKED: {}", unchecked.join(", ")) }
 }
 
 /// A problem of a route, which need not name the route again in its words.
@@ -315,6 +335,7 @@ fn the_set(config: &Config, set: &str, overlay: Option<&Path>, now: Micros) -> F
 
 async fn the_campaigns(store: &Store, master: Option<&MasterKey>, found: &mut Vec<Finding>) {
     let sending = is_worked(store).await;
+    found.extend(super::reports::findings(store, sending).await);
     if sending {
         found.extend(resting_routes(store).await);
     }

@@ -122,6 +122,7 @@ impl Health {
             in_flight: self.pulse.in_flight(),
             draining: self.pulse.is_draining(),
             hooks: self.hooks.counts(),
+            asked: self.app.get().map(|app| app.asked.counts()).unwrap_or_default(),
             shared,
         }
         .text()

@@ -54,6 +54,8 @@ pub(super) struct Metrics<'h> {
     pub draining: bool,
     /// Calls at hooks of this process: (route, what became of them, how many).
     pub hooks: Vec<(&'h str, Came, u64)>,
+    /// Questions of this process to providers: (route, what came of them, how many).
+    pub asked: Vec<(String, &'static str, u64)>,
     /// `None` where the database did not answer.
     pub shared: Option<Shared>,
 }
@@ -76,6 +78,10 @@ impl Metrics<'_> {
         text.counter("forewarn_hook_calls_total", "Calls at the addresses that providers report to, in this process.");
         for (route, came, n) in &self.hooks {
             text.value(&[("route", route), ("result", came.as_str())], n);
+        }
+        text.counter("forewarn_look_ups_total", "Questions to providers about notices, in this process, by result.");
+        for (route, result, n) in &self.asked {
+            text.value(&[("route", route), ("result", result)], n);
         }
         if let Some(shared) = &self.shared {
             shared.write(&mut text);
@@ -201,6 +207,7 @@ mod tests {
             in_flight: 7,
             draining: true,
             hooks: vec![("relay", Came::Kept, 5)],
+            asked: vec![("relay".to_owned(), "found", 2)],
             shared: Some(shared),
         };
         let text = metrics.text();
@@ -210,6 +217,7 @@ mod tests {
             "forewarn_worker_in_flight 7",
             "forewarn_worker_lease_seconds +Inf",
             r#"forewarn_hook_calls_total{route="relay",result="kept"} 5"#,
+            r#"forewarn_look_ups_total{route="relay",result="found"} 2"#,
             r#"forewarn_reports{route="relay",outcome="applied"} 3"#,
             r#"forewarn_reports{route="relay",outcome="waiting"} 1"#,
             r#"forewarn_mail_read_total{mailbox="bounces",kind="matched"} 0"#,
@@ -235,7 +243,15 @@ mod tests {
                 None => assert_eq!(line.split(['{', ' ']).next(), Some(metric)),
             }
         }
-        let away = Metrics { lease_left: None, in_flight: 0, draining: false, hooks: Vec::new(), shared: None }.text();
+        let away = Metrics {
+            lease_left: None,
+            in_flight: 0,
+            draining: false,
+            hooks: Vec::new(),
+            asked: Vec::new(),
+            shared: None,
+        }
+        .text();
         assert!(away.contains("forewarn_database_up 0\n") && !away.contains("forewarn_persons"), "{away}");
     }
 }

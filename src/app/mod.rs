@@ -2,6 +2,7 @@
 //! read arguments and print; everything they do with campaigns is here.
 
 pub mod approved;
+pub mod asked;
 mod bounces;
 pub mod calls;
 pub mod carrier;
@@ -18,10 +19,12 @@ pub mod lifecycle;
 pub mod lmtp;
 mod mailboxes;
 mod metrics;
+mod overdue;
 pub mod preview;
 mod reading;
 pub mod receipts;
 mod reconcile;
+mod reports;
 pub mod routes;
 mod sources;
 pub mod status;
@@ -48,6 +51,8 @@ pub struct App {
     pub master: Arc<MasterKey>,
     /// Told when a report was taken in, so that it is handled at once.
     pub(crate) came: Arc<tokio::sync::Notify>,
+    /// The questions that this process has put to providers.
+    pub(crate) asked: Arc<asked::Asked>,
 }
 
 /// Why something asked for was not done.
@@ -112,7 +117,13 @@ impl App {
 
     async fn with(config: Config, store: Store, master: MasterKey) -> Result<App, AppError> {
         store.claim_key(&master.fingerprint()).await?;
-        Ok(App { config: Arc::new(config), store, master: Arc::new(master), came: Arc::default() })
+        Ok(App {
+            config: Arc::new(config),
+            store,
+            master: Arc::new(master),
+            came: Arc::default(),
+            asked: Arc::default(),
+        })
     }
 
     /// The campaign with this id.

@@ -1,20 +1,26 @@
-//! Asking providers what became of notices that stand as unknown.
+//! Asking providers what became of notices that stand as unknown, and of those whose report is overdue.
 //!
 //! Invariants: what a provider knows of a notice goes the way of a report that it had sent by itself, so that there is
 //! one policy; "never sent" queues a notice again only while it is the one thing in doubt. No transaction is open while
 //! a provider is asked, and whoever dies meanwhile leaves a question that is asked again, never an effect that is had
-//! twice. A notice that the policy would send again waits for the first answers (see [`Tx::unasked`]).
+//! twice. A notice that the policy would send again waits for the first answers (see [`Tx::unasked`]). A notice that the
+//! provider took stays as it is, whatever it does not know of it. What is in doubt goes before what is overdue, and a route
+//! that a person told to rest is not asked.
 //!
 //! [`Tx::unasked`]: crate::store::Tx::unasked
 
 use super::carrier::{AdapterCarrier, OpenCampaign};
 use super::doctor::chain;
 use super::{App, AppError};
+use crate::dispatch::RoutePlan;
 use crate::model::campaign::CampaignState;
+use crate::model::overdue;
+use crate::model::receipt::Event;
+use crate::model::suspension::of_route;
 use crate::model::time::{HOUR, MINUTE, Micros, SECOND};
 use crate::providers::lookup::LookUp;
 use crate::store::reconcile::Doubt;
-use crate::vault::RawReport;
+use crate::vault::{RawReport, SealedReport};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +47,8 @@ pub(super) struct Asker {
     /// Its number among the carrier's routes.
     route: usize,
     name: String,
+    /// How long its reports are waited for; `None`: nobody waits for them.
+    within: Option<Micros>,
     /// Campaigns at work; `None`: it does not open, which was said.
     open: HashMap<i64, Option<Arc<OpenCampaign>>>,
 }
@@ -48,16 +56,15 @@ pub(super) struct Asker {
 impl Asker {
     /// One for each route whose provider can be asked.
     pub(super) fn all(app: &App, carrier: &Arc<AdapterCarrier>) -> Vec<Asker> {
-        let asked = carrier.asked_routes().into_iter();
-        asked
-            .map(|(route, name)| Asker {
-                app: app.clone(),
-                carrier: carrier.clone(),
-                route,
-                name,
-                open: HashMap::new(),
-            })
-            .collect()
+        let asker = |(route, plan): (usize, &RoutePlan)| Asker {
+            app: app.clone(),
+            carrier: carrier.clone(),
+            route,
+            name: plan.name.clone(),
+            within: plan.within,
+            open: HashMap::new(),
+        };
+        carrier.asked_routes().map(asker).collect()
     }
 
     /// Asks, for ever.
@@ -81,45 +88,67 @@ impl Asker {
             let Some(Some(open)) = self.open.get(&doubt.campaign).cloned() else { continue };
             let now = jiff::Timestamp::now().as_microsecond();
             let found = self.carrier.look_up(self.route, &open, &doubt, now).await;
-            self.conclude(&open, &doubt, tries, found).await?;
+            self.app.asked.count(&self.name, &found);
+            match doubt.taken_at.zip(self.within) {
+                None => self.conclude(&open, &doubt, tries, found).await?,
+                Some((taken, within)) => self.conclude_overdue(&open, &doubt, (taken, within), found).await?,
+            }
         }
         Ok(())
     }
 
-    /// The notices to ask about now, each with how often it was asked about.
+    /// The notices to ask about now, each with how often it was asked about, where that is counted.
     async fn take(&mut self) -> Result<Vec<(Doubt, u32)>, AppError> {
         let now = jiff::Timestamp::now().as_microsecond();
-        let mut doubts: Vec<Vec<Doubt>> = Vec::new();
-        let mut left = AT_ONCE;
-        for (no, state) in self.app.store.campaign_states().await? {
-            if !matches!(state, CampaignState::Running | CampaignState::Paused) {
-                self.open.remove(&no);
-                continue;
-            }
-            if left == 0 {
-                break;
-            }
-            let found = self.app.store.doubts(no, &self.name, now, left).await?;
-            if !found.is_empty() && self.opened(no).await? {
-                left -= found.len();
-                doubts.push(found);
-            }
+        if of_route(&self.app.store.suspensions(now).await?, &self.name).is_some() {
+            return Ok(Vec::new());
         }
-        if doubts.is_empty() {
+        let found = self.find(now).await?;
+        if found.is_empty() {
             return Ok(Vec::new());
         }
         let store = self.app.store.clone();
         let mut tx = store.begin_beside().await?;
         let mut taken = Vec::new();
         if tx.take_look_up_turn(&self.name, now, now.saturating_add(TURN)).await? {
-            for of_campaign in doubts {
-                let Some(no) = of_campaign.first().map(|d| d.campaign) else { continue };
-                let tries = tx.take_doubts(no, &of_campaign, now, now.saturating_add(UNFINISHED)).await?;
-                taken.extend(of_campaign.into_iter().filter_map(|d| tries.get(&d.notice).map(|n| (d, *n))));
+            let until = now.saturating_add(UNFINISHED);
+            for (no, doubts, overdue) in found {
+                let tries = tx.take_doubts(no, &doubts, now, until).await?;
+                taken.extend(doubts.into_iter().filter_map(|d| tries.get(&d.notice).map(|n| (d, *n))));
+                let ours = tx.take_overdue(no, &overdue, now, until).await?;
+                taken.extend(overdue.into_iter().filter(|d| ours.contains(&d.notice)).map(|d| (d, 0)));
             }
         }
         tx.commit().await?;
         Ok(taken)
+    }
+
+    /// By campaign what is in doubt and what is overdue, as many as may be asked about at once.
+    async fn find(&mut self, now: Micros) -> Result<Vec<(i64, Vec<Doubt>, Vec<Doubt>)>, AppError> {
+        let mut active = Vec::new();
+        for (no, state) in self.app.store.campaign_states().await? {
+            if matches!(state, CampaignState::Running | CampaignState::Paused) {
+                active.push(no);
+            } else {
+                self.open.remove(&no);
+            }
+        }
+        let (mut found, mut left) = (Vec::new(), AT_ONCE);
+        for no in &active {
+            let doubts = if left > 0 { self.app.store.doubts(*no, &self.name, now, left).await? } else { Vec::new() };
+            if !doubts.is_empty() && self.opened(*no).await? {
+                left -= doubts.len();
+                found.push((*no, doubts, Vec::new()));
+            }
+        }
+        for no in if self.within.is_some() { active } else { Vec::new() } {
+            let overdue = if left > 0 { self.app.store.overdue(no, &self.name, now, left).await? } else { Vec::new() };
+            if !overdue.is_empty() && self.opened(no).await? {
+                left -= overdue.len();
+                found.push((no, Vec::new(), overdue));
+            }
+        }
+        Ok(found)
     }
 
     /// Opens a campaign, once; whether it is open.
@@ -151,17 +180,7 @@ impl Asker {
         found: Result<LookUp, String>,
     ) -> Result<(), AppError> {
         let now = jiff::Timestamp::now().as_microsecond();
-        let (said, report) = match &found {
-            Ok(LookUp::Found(receipt)) => {
-                let raw = format!("look-up {} {} {now}", open.id, doubt.notice.0).into_bytes();
-                let (route, came_as) = (self.name.clone(), "look-up".to_owned());
-                let report = RawReport { route, came_as, raw, receipts: vec![receipt.clone()] };
-                (receipt.event.as_str(), Some(self.app.master.seal_report(&report)?))
-            }
-            Ok(LookUp::NotFound) => ("absent", None),
-            Ok(LookUp::Unknown(outcome)) => (outcome.code.as_str(), None),
-            Err(why) => (why.as_str(), None),
-        };
+        let report = self.report(open, doubt, &found, now)?;
         let store = self.app.store.clone();
         let mut tx = store.begin_beside().await?;
         tx.hold_campaigns([doubt.campaign].into_iter()).await?;
@@ -181,9 +200,63 @@ impl Asker {
         if report.is_some() {
             self.app.came.notify_one();
         }
-        let (campaign, route, attempt) = (open.id.as_str(), self.name.as_str(), doubt.attempt);
+        let (campaign, route, attempt, said) = (open.id.as_str(), self.name.as_str(), doubt.attempt, said(&found));
         tracing::debug!(campaign, route, attempt, tries, said, cleared, "a provider was asked about a notice in doubt");
         Ok(())
+    }
+
+    /// Writes down what the provider said of a notice whose report is overdue. What it does not know changes nothing.
+    async fn conclude_overdue(
+        &self,
+        open: &OpenCampaign,
+        doubt: &Doubt,
+        (taken, within): (Micros, Micros),
+        found: Result<LookUp, String>,
+    ) -> Result<(), AppError> {
+        let now = jiff::Timestamp::now().as_microsecond();
+        let report = self.report(open, doubt, &found, now)?;
+        let store = self.app.store.clone();
+        let mut tx = store.begin_beside().await?;
+        if let Some(report) = &report {
+            tx.add_reports(std::slice::from_ref(report), now).await?;
+        }
+        // After the last question the wait ends, but not before what was found is handled.
+        let moves = matches!(&found, Ok(LookUp::Found(receipt)) if receipt.event != Event::Progress);
+        let ends = if moves { now.saturating_add(UNFINISHED) } else { now };
+        let due = overdue::again(within, taken, now).unwrap_or(ends);
+        tx.wait_until(doubt.campaign, &[(doubt.notice, due)]).await?;
+        tx.commit().await?;
+        if report.is_some() {
+            self.app.came.notify_one();
+        }
+        let (campaign, route, attempt, said) = (open.id.as_str(), self.name.as_str(), doubt.attempt, said(&found));
+        tracing::debug!(campaign, route, attempt, said, "a provider was asked about an overdue report");
+        Ok(())
+    }
+
+    /// What the provider knows, in the form of a report that it had sent by itself.
+    fn report(
+        &self,
+        open: &OpenCampaign,
+        doubt: &Doubt,
+        found: &Result<LookUp, String>,
+        now: Micros,
+    ) -> Result<Option<SealedReport>, AppError> {
+        let Ok(LookUp::Found(receipt)) = found else { return Ok(None) };
+        let raw = format!("look-up {} {} {now}", open.id, doubt.notice.0).into_bytes();
+        let (route, came_as) = (self.name.clone(), "look-up".to_owned());
+        let report = RawReport { route, came_as, raw, receipts: vec![receipt.clone()] };
+        Ok(Some(self.app.master.seal_report(&report)?))
+    }
+}
+
+/// What came of a question, in a word.
+fn said(found: &Result<LookUp, String>) -> &str {
+    match found {
+        Ok(LookUp::Found(receipt)) => receipt.event.as_str(),
+        Ok(LookUp::NotFound) => "absent",
+        Ok(LookUp::Unknown(outcome)) => outcome.code.as_str(),
+        Err(why) => why.as_str(),
     }
 }
 

@@ -7,7 +7,9 @@ use crate::dispatch::RoutePlan;
 use crate::dispatch::limiter::{self, Window};
 use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
+use crate::model::overdue;
 use crate::model::problem::Problem;
+use crate::model::time::Micros;
 use crate::providers::adapter::Adapter;
 use crate::providers::catalogue::Catalogue;
 use crate::providers::{Pace, pace};
@@ -98,12 +100,20 @@ pub fn ready_route(config: &Config, route: &Route, catalogue: &Catalogue) -> Res
         domain_limits: route.domain_limits.iter().map(|d| (d.domain.clone(), window(&d.limit))).collect(),
         idempotent: abilities.idempotent,
         best: abilities.best(),
+        within: report_within(&adapter, route.channel),
         // A mail server's queue id comes back in no report.
         named_by_id: route.provider != "smtp",
         looks_up: adapter.looks_up(),
     };
     let pace = limiter::distance(&plan.limits).and_then(|(distance, bunch)| pace(distance, bunch));
     Ok(ReadyRoute { plan, pace, adapter })
+}
+
+/// How long a report is waited for by the clock: where its provider can be asked instead, and where a call by a machine
+/// would stand open for ever.
+fn report_within(adapter: &Adapter, channel: Channel) -> Option<Micros> {
+    let counts = adapter.listens() && (adapter.looks_up() || channel == Channel::Phone);
+    counts.then(|| adapter.report_within().unwrap_or_else(|| overdue::usual(channel)))
 }
 
 /// A ladder that waits for reports which nobody can deliver would wait in vain, and then tell people twice.

@@ -1,5 +1,6 @@
 //! Where a campaign stands, as screens, scripts and people read it.
 
+use super::reports;
 use super::suspension;
 use super::workers::{described, worker_json};
 use super::{App, AppError};
@@ -12,6 +13,7 @@ use crate::model::time::{Micros, SECOND, rfc3339};
 use crate::store::campaign::Campaign;
 use crate::store::import::SourceSums;
 use crate::store::mailbox::{Mail, MailSums};
+use crate::store::report::ReportSums;
 use crate::store::route::RouteHealth;
 use crate::store::status::Sums;
 use crate::store::worker::WorkerRow;
@@ -37,6 +39,8 @@ pub struct RouteStatus {
     /// Notices of this campaign that it took.
     pub sent: i64,
     pub per_second: f64,
+    /// What its provider reported, about all campaigns; `None` where nothing came.
+    pub reports: Option<ReportSums>,
 }
 
 /// A campaign's sums at one moment.
@@ -87,6 +91,8 @@ impl App {
             .map(|route| route_status(&route.name, &health, sums.sent.get(&route.name).copied().unwrap_or(0), now))
             .collect();
         routes.iter_mut().for_each(|route| route.suspended_by(&suspensions));
+        let mut reported = self.store.report_sums().await?;
+        routes.iter_mut().for_each(|route| route.reports = reported.remove(&route.name));
         let mut list = SourceSums::default();
         for source in self.store.sources(campaign.no).await? {
             list.rows += source.sums.rows;
@@ -132,6 +138,7 @@ pub(super) fn route_status(name: &str, health: &[RouteHealth], sent: i64, now: M
         until: worst.and_then(|h| h.until),
         sent,
         per_second: fresh().map(|h| h.per_second).sum(),
+        reports: None,
     }
 }
 
@@ -192,6 +199,7 @@ impl Status {
                 "per_second": (r.per_second * 10.0).round() / 10.0,
                 "reason": r.reason,
                 "until": r.until.map(rfc3339),
+                "reports": r.reports.as_ref().map(reports::as_json),
             })).collect::<Vec<_>>(),
             "suspended_domains": self.suspensions.iter().filter(|s| matches!(s.what, Rested::Domain(_))).map(|s| json!({
                 "name": s.what.name(), "reason": s.reason, "by": s.by, "until": rfc3339(s.until),
@@ -246,6 +254,7 @@ impl Status {
                 "route {}: {}{until}{why}, sent {}, {:.1} a second",
                 route.name, route.state, route.sent, route.per_second
             ));
+            lines.extend(route.reports.iter().map(|sums| format!("route {}: {}", route.name, reports::line(sums))));
         }
         for order in self.suspensions.iter().filter(|s| matches!(s.what, Rested::Domain(_))) {
             let (name, until) = (order.what.name(), rfc3339(order.until));

@@ -2,6 +2,7 @@
 
 use super::bounces::Reader;
 use super::carrier::AdapterCarrier;
+use super::overdue::Patience;
 use super::receipts::Handler;
 use super::reconcile::Asker;
 use super::{App, AppError};
@@ -33,11 +34,12 @@ impl App {
         if until != Until::Stopped {
             Reader::read_all_once(&mut mailboxes).await;
         }
-        let best = routes.iter().map(|r| (r.plan.name.clone(), r.plan.best)).collect();
-        let mut reports = Handler::new(self.clone(), best);
+        let reporting = routes.iter().map(|r| (r.plan.name.clone(), r.plan.reporting())).collect();
+        let mut reports = Handler::new(self.clone(), reporting);
         if let Err(error) = reports.handle_all().await {
             tracing::warn!(%error, "reports wait to be handled");
         }
+        let patience = Patience::new(self, &routes);
         let carrier = Arc::new(AdapterCarrier::new(self.clone(), routes));
         let mut dispatcher = Dispatcher::new(self.store.clone(), carrier.clone(), plans, stop, clock).shown_by(pulse);
         // The loop runs among the tasks that it starts: on a thread of its own, each outcome would have to wake that
@@ -48,6 +50,7 @@ impl App {
         for mailbox in mailboxes {
             beside.spawn(mailbox.run());
         }
+        beside.spawn(patience.run());
         for asker in Asker::all(self, &carrier) {
             beside.spawn(asker.run());
         }

@@ -28,6 +28,7 @@ use crate::model::incident::CampaignPlan;
 use crate::model::ladder::Evidence;
 use crate::model::lease::Lease;
 use crate::model::outcome::Outcome;
+use crate::model::overdue::Reporting;
 use crate::model::problem::Problem;
 use crate::model::time::Micros;
 use crate::store::campaign::Campaign;
@@ -56,10 +57,18 @@ pub struct RoutePlan {
     pub idempotent: bool,
     /// The best that the provider reports later.
     pub best: Evidence,
+    /// How long a report of its delivery is waited for by the clock: where its absence can be cleared up, or must be.
+    pub within: Option<Micros>,
     /// Reports may name a message by nothing but the provider's id.
     pub named_by_id: bool,
     /// Its provider can be asked what became of a notice: that comes before sending again.
     pub looks_up: bool,
+}
+
+impl RoutePlan {
+    pub fn reporting(&self) -> Reporting {
+        Reporting { best: self.best, within: self.within }
+    }
 }
 
 /// One notice on its way to the wire.

@@ -32,6 +32,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         first_due: back.due.first_due,
         idempotent: route.idempotent,
         best: route.best,
+        within: route.within,
         in_doubt: back.due.state == NoticeState::Unknown,
         jitter: rand::random(),
     };
@@ -80,6 +81,7 @@ fn without_carrier(
         first_due: orphan.first_due,
         idempotent: route.is_some_and(|r| r.idempotent),
         best: route.map_or(Evidence::Accepted, |r| r.best),
+        within: route.and_then(|r| r.within),
         in_doubt: orphan.in_doubt,
         jitter: 0.0,
     };

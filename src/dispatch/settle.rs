@@ -7,6 +7,7 @@ use crate::model::book::{Book, Spoken, Taken};
 use crate::model::incident::CampaignPlan;
 use crate::model::ladder::Evidence;
 use crate::model::notice::{NoticeId, NoticeState};
+use crate::model::overdue::Reporting;
 use crate::model::receipt::{Event, Receipt};
 use crate::model::time::Micros;
 use crate::store::settle::{KnownReceipt, NewReceipt};
@@ -52,7 +53,7 @@ pub async fn settle(
     tx: &mut Tx<'_>,
     campaign: i64,
     plan: &CampaignPlan,
-    best: &(dyn Fn(&str) -> Evidence + Sync),
+    reporting: &(dyn Fn(&str) -> Reporting + Sync),
     matched: Vec<Matched>,
     now: Micros,
 ) -> Result<Vec<Settled>, StoreError> {
@@ -79,7 +80,7 @@ pub async fn settle(
             attempt: m.attempt,
             event: m.receipt.event,
             at: m.receipt.at,
-            best: best(&m.route).max(Evidence::Delivered),
+            reporting: at_least_deliveries(reporting(&m.route)),
             failed,
         };
         let taken = book.apply(plan, &spoken, now, rand::random());
@@ -100,7 +101,7 @@ pub(super) async fn settle_early(
     tx: &mut Tx<'_>,
     campaign: i64,
     plan: &CampaignPlan,
-    best: &(dyn Fn(&str) -> Evidence + Sync),
+    reporting: &(dyn Fn(&str) -> Reporting + Sync),
     notices: impl Iterator<Item = NoticeId>,
     now: Micros,
 ) -> Result<(), StoreError> {
@@ -126,7 +127,7 @@ pub(super) async fn settle_early(
             attempt: receipt.attempt,
             event: receipt.event,
             at: receipt.at,
-            best: best(&receipt.route).max(Evidence::Delivered),
+            reporting: at_least_deliveries(reporting(&receipt.route)),
             failed: said.failed.get(&receipt.attempt).copied(),
         };
         if book.apply(plan, &spoken, now, rand::random()) == Taken::Early {
@@ -137,6 +138,31 @@ pub(super) async fn settle_early(
     }
     tx.close_books(campaign, &books, now).await?;
     tx.applied_after_all(campaign, &applied).await
+}
+
+/// Nobody waits any more for the reports of these notices; those that are unknown by that. The campaign's state is held.
+pub async fn end_waiting(
+    tx: &mut Tx<'_>,
+    campaign: i64,
+    plan: &CampaignPlan,
+    notices: &[NoticeId],
+    now: Micros,
+) -> Result<Vec<NoticeId>, StoreError> {
+    let persons: BTreeSet<i64> = notices.iter().map(|n| n.person()).collect();
+    let mut books = tx.open_books(campaign, &persons).await?;
+    // Whose person another has in hand at this moment waits for the next time.
+    let mut lost = |notice: &&NoticeId| {
+        let book = books.get_mut(&notice.person());
+        book.is_some_and(|book| book.end_waiting(plan, **notice, now))
+    };
+    let lost: Vec<NoticeId> = notices.iter().filter(|notice| lost(notice)).copied().collect();
+    tx.close_books(campaign, &books, now).await?;
+    Ok(lost)
+}
+
+/// Whoever has reported something about a notice reports deliveries.
+fn at_least_deliveries(reporting: Reporting) -> Reporting {
+    Reporting { best: reporting.best.max(Evidence::Delivered), ..reporting }
 }
 
 fn said(known: Vec<KnownReceipt>) -> HashMap<NoticeId, Said> {

@@ -10,6 +10,7 @@ use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
 use crate::model::ladder::Evidence;
 use crate::model::outcome::Class;
+use crate::model::overdue::Reporting;
 use crate::model::time::{Micros, SECOND};
 use crate::store::record::Ended;
 use crate::store::{StoreError, Tx};
@@ -201,8 +202,11 @@ impl<C: Carrier> Dispatcher<C> {
     ) -> Result<(), StoreError> {
         tx.record(campaign, &plan.ladder, ended, now).await?;
         let routes = &self.routes;
-        let best = |name: &str| routes.iter().find(|r| r.plan.name == name).map_or(Evidence::Accepted, |r| r.plan.best);
-        settle_early(tx, campaign, plan, &best, ended.iter().map(|e| e.notice), now).await
+        let reporting = |name: &str| {
+            let route = routes.iter().find(|r| r.plan.name == name);
+            route.map_or(Reporting::up_to(Evidence::Accepted), |r| r.plan.reporting())
+        };
+        settle_early(tx, campaign, plan, &reporting, ended.iter().map(|e| e.notice), now).await
     }
 
     /// Plans the next persons of every campaign whose turn nobody else has; up to whom each is planned now.

@@ -28,6 +28,8 @@ pub struct Reported<'a> {
     pub latest: bool,
     /// The best that the route's provider reports later.
     pub best: Evidence,
+    /// How long a report of its delivery is waited for by the clock.
+    pub within: Option<Micros>,
     /// Another notice has told the person, or nobody is to be told any more.
     pub settled_otherwise: bool,
     /// A receipt of the same attempt made it fail, and when that happened by the provider's clock.
@@ -52,6 +54,8 @@ pub struct AfterReceipt {
     pub definite: bool,
     /// The next notice of the ladder, and when it falls due at the latest.
     pub next: Option<(Planned, Micros)>,
+    /// When a report of its delivery is overdue.
+    pub report_due: Option<Micros>,
     /// Where this leaves the person, taken by itself.
     pub standing: Standing,
     /// Channels whose waiting notices the person is not owed any more.
@@ -107,6 +111,7 @@ fn cleared_up(plan: &CampaignPlan, r: &Reported<'_>, now: Micros) -> AfterReceip
         first_due: r.first_due,
         idempotent: false,
         best: r.best,
+        within: r.within,
         in_doubt: false,
         jitter: r.jitter,
     };
@@ -118,6 +123,7 @@ fn cleared_up(plan: &CampaignPlan, r: &Reported<'_>, now: Micros) -> AfterReceip
         tries: r.tries,
         definite: false,
         next: accepted.next,
+        report_due: accepted.report_due,
         standing: accepted.standing,
         suppress: Vec::new(),
     }
@@ -135,6 +141,7 @@ fn arrived(plan: &CampaignPlan, r: &Reported<'_>, have: Evidence, now: Micros) -
         tries: r.tries,
         definite: false,
         next,
+        report_due: None,
         standing: if next.is_some() { Standing::InFlight } else { Standing::Satisfied },
         suppress: Channel::ALL.into_iter().filter(|c| !ladder.is_owed(*c, have, r.best)).collect(),
     }
@@ -192,6 +199,7 @@ fn failed(plan: &CampaignPlan, r: &Reported<'_>, class: Class, now: Micros) -> O
             tries: r.tries + 1,
             definite: true,
             next: None,
+            report_due: None,
             standing: Standing::InFlight,
             suppress: Vec::new(),
         });
@@ -204,9 +212,27 @@ fn failed(plan: &CampaignPlan, r: &Reported<'_>, class: Class, now: Micros) -> O
         tries: r.tries,
         definite: true,
         next: next.map(|planned| (planned, now)),
+        report_due: None,
         standing: if next.is_some() { Standing::InFlight } else { Standing::NeedsHuman },
         suppress: Vec::new(),
     })
+}
+
+/// A call by a machine that its provider took and of which no report came: whether anybody was told, nobody knows. It is
+/// not called again by itself, whatever the campaign says of unknown outcomes: those are notices that the provider may
+/// not have, and this one it has. Whoever has it called again means another call, so that gets a fresh key.
+pub(super) fn without_report(tries: u32) -> AfterReceipt {
+    AfterReceipt {
+        state: NoticeState::Unknown,
+        reason: None,
+        due: None,
+        tries,
+        definite: true,
+        next: None,
+        report_due: None,
+        standing: Standing::NeedsHuman,
+        suppress: Vec::new(),
+    }
 }
 
 /// A failure of a class that is none is one of which nobody knows why: it may be tried again.
@@ -255,6 +281,7 @@ mod tests {
             first_due: 0,
             latest: true,
             best: Evidence::Delivered,
+            within: None,
             settled_otherwise: false,
             failed: None,
             at: None,

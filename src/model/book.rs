@@ -4,11 +4,13 @@
 //! notices beside it wait no more, which one is due now, and where the person stands. Values in, values out; whoever
 //! keeps the book writes down what [`Book::changed`] names.
 
-use super::apply_receipt::{AfterReceipt, Reported, apply_receipt};
+use super::apply_receipt::{AfterReceipt, Reported, apply_receipt, without_report};
+use super::channel::Channel;
 use super::incident::CampaignPlan;
-use super::ladder::{Evidence, Ladder, Planned};
+use super::ladder::{Ladder, Planned};
 use super::notice::{NoticeId, NoticeState};
 use super::outcome::Class;
+use super::overdue::Reporting;
 use super::person::{Standing, standing_beside};
 use super::receipt::Event;
 use super::time::Micros;
@@ -24,6 +26,8 @@ pub struct Entry {
     pub tries: u32,
     pub refusals: u32,
     pub reason: Option<Class>,
+    /// When a report of its delivery is overdue; `None`: nobody waits for one.
+    pub report_due: Option<Micros>,
     /// A call on a sheet that was not made yet.
     pub open_call: bool,
 }
@@ -47,8 +51,8 @@ pub struct Spoken {
     pub attempt: i64,
     pub event: Event,
     pub at: Option<Micros>,
-    /// The best that the route reports.
-    pub best: Evidence,
+    /// What the route reports.
+    pub reporting: Reporting,
     /// See [`Reported::failed`].
     pub failed: Option<Option<Micros>>,
 }
@@ -103,7 +107,8 @@ impl Book {
             tries: entry.tries,
             first_due: entry.first_due,
             latest: spoken.attempt == entry.attempts,
-            best: spoken.best,
+            best: spoken.reporting.best,
+            within: spoken.reporting.within,
             settled_otherwise: self.is_settled_beside(spoken.notice),
             failed: spoken.failed,
             at: spoken.at,
@@ -113,6 +118,24 @@ impl Book {
         let was = (self.notices.clone(), self.standing);
         self.write(&plan.ladder, spoken.notice, &after, now);
         if was.0 == self.notices && was.1 == self.standing { Taken::Late } else { Taken::Moved }
+    }
+
+    /// Nobody waits any more for the report of this notice; true where that makes it unknown. What became of a call by a
+    /// machine only a report can tell; of the other channels it is enough that the provider took the notice.
+    pub fn end_waiting(&mut self, plan: &CampaignPlan, notice: NoticeId, now: Micros) -> bool {
+        let Some(entry) = self.notices.get(&notice) else { return false };
+        if entry.report_due.is_none_or(|due| due > now) {
+            return false;
+        }
+        let owed = matches!(self.standing, Standing::InFlight | Standing::NeedsHuman);
+        let lost = entry.state == NoticeState::Accepted && notice.channel() == Some(Channel::Phone) && owed;
+        if lost {
+            let after = without_report(entry.tries);
+            self.write(&plan.ladder, notice, &after, now);
+        } else {
+            self.change(notice, |entry| entry.report_due = None);
+        }
+        lost
     }
 
     /// Whether a failure of this notice leaves nothing to be done by the ladder: somebody was told by another one, or is
@@ -133,6 +156,7 @@ impl Book {
             entry.tries = after.tries;
             entry.refusals += u32::from(after.definite);
             entry.reason = after.reason;
+            entry.report_due = after.report_due;
             entry.open_call &= after.state == NoticeState::Accepted;
         });
         self.suppress(|id| id != notice && id.channel().is_some_and(|c| after.suppress.contains(&c)));
@@ -156,6 +180,7 @@ impl Book {
                 tries: 0,
                 refusals: 0,
                 reason: None,
+                report_due: None,
                 open_call: false,
             };
             self.notices.insert(id, entry);
@@ -247,5 +272,62 @@ fn is_on_its_way(entry: &Entry) -> bool {
         | NoticeState::Failed
         | NoticeState::Suppressed
         | NoticeState::Cancelled => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::incident::CampaignKind;
+    use super::super::ladder::{Step, When};
+    use super::*;
+
+    fn plan() -> CampaignPlan {
+        let step = |channel| Step { channel, when: When::NotDelivered, after: 9 };
+        CampaignPlan {
+            kind: CampaignKind::Initial,
+            templates: "breach-notice".into(),
+            default_locale: "en".into(),
+            ladder: Ladder { steps: vec![step(Channel::Phone), step(Channel::Sms)] },
+            on_unknown: BTreeMap::new(),
+            give_up_after: 99,
+            approvals: 1,
+            retry_first: 1,
+            retry_max: 1,
+        }
+    }
+
+    fn entry(state: NoticeState, due: Option<Micros>, report_due: Option<Micros>) -> Entry {
+        let open_call = false;
+        Entry { state, due, first_due: 0, attempts: 1, tries: 0, refusals: 0, reason: None, report_due, open_call }
+    }
+
+    #[test]
+    fn the_end_of_waiting_makes_a_call_unknown_and_takes_nothing_from_the_others() {
+        use NoticeState::{Accepted, Delivered, Queued, Suppressed, Unknown};
+        use Standing::{InFlight, NeedsHuman, Satisfied};
+        let (call, text) = (NoticeId::new(5, 0, Channel::Phone), NoticeId::new(5, 0, Channel::Sms));
+        let taken = entry(Accepted, None, Some(50));
+        for (stood, notice, beside, at, (lost, state, standing)) in [
+            (InFlight, call, None, 50, (true, Unknown, NeedsHuman)),
+            (InFlight, call, None, 49, (false, Accepted, InFlight)),
+            // The next step is on its way, and need not wait for a call of which nothing is known.
+            (InFlight, call, Some(entry(Queued, Some(90), None)), 50, (true, Unknown, InFlight)),
+            (NeedsHuman, call, Some(entry(Suppressed, None, None)), 50, (true, Unknown, NeedsHuman)),
+            (Satisfied, call, Some(entry(Delivered, None, None)), 50, (false, Accepted, Satisfied)),
+            (InFlight, text, None, 50, (false, Accepted, InFlight)),
+        ] {
+            let other = if notice == call { text } else { call };
+            let beside = beside.map(|entry| (other, entry));
+            let notices = [(notice, taken.clone())].into_iter().chain(beside).collect();
+            let mut book = Book::new("p".into(), stood, notices);
+            assert_eq!(book.end_waiting(&plan(), notice, at), lost, "{stood:?} at {at}");
+            let entry = book.entry(notice).expect("there");
+            assert_eq!((entry.state, book.standing), (state, standing), "{stood:?} at {at}");
+            assert_eq!(entry.report_due.is_some(), at < 50);
+            assert_eq!(entry.refusals, u32::from(lost), "a call that is asked for again is another call");
+            if book.entry(other).is_some_and(|e| e.state == Queued) {
+                assert_eq!(book.entry(other).and_then(|e| e.due), Some(50), "due at once");
+            }
+        }
     }
 }

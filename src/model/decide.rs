@@ -5,6 +5,7 @@ use super::incident::{CampaignPlan, OnUnknown};
 use super::ladder::{Evidence, Planned};
 use super::notice::{NoticeId, NoticeState};
 use super::outcome::{Class, Outcome};
+use super::overdue;
 use super::person::Standing;
 use super::time::{Micros, SECOND};
 
@@ -24,6 +25,8 @@ pub struct Ended<'a> {
     pub idempotent: bool,
     /// The best that the route's provider reports later.
     pub best: Evidence,
+    /// How long a report of its delivery is waited for by the clock; see [`overdue`].
+    pub within: Option<Micros>,
     /// An attempt before this one ended as `unknown` and nothing has cleared it up: it may have arrived.
     pub in_doubt: bool,
     /// A number in 0..1 that spreads retries (drawn by the caller: the core draws no lots).
@@ -45,6 +48,8 @@ pub struct Decision {
     pub reason: Option<Class>,
     /// The next notice of the ladder, and when it falls due.
     pub next: Option<(Planned, Micros)>,
+    /// When the report of its delivery is overdue.
+    pub report_due: Option<Micros>,
     /// Where this leaves the person, taken by itself.
     pub standing: Standing,
 }
@@ -62,6 +67,7 @@ pub fn decide(plan: &CampaignPlan, ended: &Ended<'_>, outcome: &Outcome, now: Mi
         definite: false,
         reason: None,
         next: None,
+        report_due: None,
         standing: Standing::InFlight,
     };
     match outcome.class {
@@ -105,6 +111,7 @@ fn held(ended: &Ended<'_>) -> Decision {
         definite: false,
         reason: None,
         next: None,
+        report_due: None,
         standing: Standing::NeedsHuman,
     }
 }
@@ -124,6 +131,7 @@ pub(super) fn accepted(plan: &CampaignPlan, ended: &Ended<'_>, now: Micros) -> D
         definite: false,
         reason: None,
         next,
+        report_due: ended.within.map(|within| overdue::first(within, next.map(|(_, due)| due), now)),
         standing,
     }
 }
@@ -139,6 +147,7 @@ pub(super) fn failed(plan: &CampaignPlan, ended: &Ended<'_>, class: Class, now: 
         definite: true,
         reason: Some(class),
         next,
+        report_due: None,
         standing,
     }
 }
@@ -199,6 +208,7 @@ mod tests {
             first_due: 0,
             idempotent: false,
             best: Evidence::Accepted,
+            within: None,
             in_doubt: false,
             jitter: 1.0,
         }
@@ -230,6 +240,10 @@ mod tests {
         let on_sheet = Ended { best: Evidence::Delivered, ..phone.clone() };
         check("a call that is on a sheet", &on_sheet, Class::Accepted, 9, "accepted due=None next=None in_flight");
         check("a call that was made", &phone, Class::Accepted, 9, "accepted due=None next=None satisfied");
+        let asked = Ended { within: Some(6 * HOUR), ..reporting.clone() };
+        check("also where it is waited for by the clock", &asked, Class::Accepted, 9, waits);
+        let report_due = |e: &Ended<'_>| decide(&plan(), e, &Outcome::new(Class::Accepted, "x", ""), 9).report_due;
+        assert_eq!((report_due(&asked), report_due(&reporting)), (Some(2 * HOUR + 9), None));
         let at_once = r#"failed due=None next=Some("sms+0h") in_flight"#;
         check("a bad address goes on at once", &email, Class::BadAddress, 9, at_once);
         check("a refusal goes on at once", &email, Class::RefusedByPerson, 9, at_once);

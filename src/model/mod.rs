@@ -16,6 +16,7 @@ pub mod merge;
 pub mod nearest;
 pub mod notice;
 pub mod outcome;
+pub mod overdue;
 pub mod person;
 pub mod personal;
 pub mod problem;

@@ -134,6 +134,15 @@ impl Adapter {
         }
     }
 
+    /// What [`Adapter::check`] does not find out, in words for the operator.
+    pub fn unchecked(&self) -> Vec<&'static str> {
+        match self {
+            Adapter::Smtp(_) => vec!["sender", "rate"],
+            Adapter::Http(http) => http.unchecked(),
+            Adapter::CallSheet(_) | Adapter::Sandbox(_) => Vec::new(),
+        }
+    }
+
     /// The approved words, where the provider sends no others.
     pub fn approved(&self) -> Option<&Approved> {
         match self {
@@ -164,6 +173,14 @@ impl Adapter {
         match self {
             Adapter::Http(http) => http.looks_up(),
             Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => false,
+        }
+    }
+
+    /// How long after a notice was taken its provider's report should be there, where the definition says so.
+    pub fn report_within(&self) -> Option<Micros> {
+        match self {
+            Adapter::Http(http) => http.report_within(),
+            Adapter::Smtp(_) | Adapter::CallSheet(_) | Adapter::Sandbox(_) => None,
         }
     }
 

@@ -59,8 +59,10 @@ async fn taken(known: &Known<'_>, request: Request) -> Response {
     match known.take(&call, room).await {
         Answer::Kept(reply) => {
             let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
-            let kind = if reply.body.is_empty() { None } else { Some([(header::CONTENT_TYPE, reply.content_type)]) };
-            (status, kind, reply.body).into_response()
+            if reply.body.is_empty() {
+                return status.into_response();
+            }
+            (status, [(header::CONTENT_TYPE, reply.content_type)], reply.body).into_response()
         }
         Answer::Refused(status) => closing(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
         Answer::Again(_) => again(),

@@ -18,6 +18,7 @@ pub mod integrity;
 mod lock;
 pub mod log;
 pub mod mailbox;
+pub mod overdue;
 pub mod plan;
 mod postgres;
 pub mod preview;

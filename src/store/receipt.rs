@@ -111,7 +111,7 @@ impl Tx<'_> {
             "insert into notice (campaign, id, channel, state, reason, first_due, changed_at)
              values ($1, $2, 'phone', $3, $4, $5, $5)
              on conflict (campaign, id) do update set state = excluded.state, reason = excluded.reason, due_at = null,
-                                                      changed_at = excluded.changed_at",
+                                                      report_due = null, changed_at = excluded.changed_at",
         )
         .bind(campaign)
         .bind(notice.0)

@@ -8,11 +8,16 @@ use super::{Store, StoreError, Tx, json};
 use crate::model::notice::NoticeId;
 use crate::model::time::Micros;
 use crate::vault::SealedPerson;
+use sqlx::any::AnyRow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The last attempt of `n` whose end nobody knows.
 const IN_DOUBT: &str = "(select max(u.no) from attempt u where u.campaign = n.campaign and u.notice = n.id
                          and u.class = 'unknown')";
+
+/// The columns of a [`Doubt`], of a notice `n`, its attempt `a` and its person's sealed data `s`.
+pub(super) const DOUBT: &str =
+    "n.id, a.no, a.started_at, a.provider_id, n.refusals, n.first_due, s.wrapped_key, s.sealed";
 
 /// A notice in doubt, with what is needed to ask about it.
 #[derive(Clone, Debug)]
@@ -26,6 +31,8 @@ pub struct Doubt {
     pub refusals: u32,
     /// When the notice was first tried; giving up counts from here.
     pub first_due: Micros,
+    /// When the provider took it, where that is certain and its report alone is overdue.
+    pub taken_at: Option<Micros>,
     pub sealed: SealedPerson,
 }
 
@@ -40,8 +47,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Doubt>, StoreError> {
         let sql = format!(
-            "select n.id, a.no, a.started_at, a.provider_id, n.refusals, n.first_due, s.wrapped_key, s.sealed
-             from notice n
+            "select {DOUBT} from notice n
              join attempt a on a.campaign = n.campaign and a.notice = n.id and a.no = {IN_DOUBT}
              join sealed_person s on s.campaign = n.campaign and s.no = n.id / 4096
              left join look_up l on l.campaign = n.campaign and l.notice = n.id and l.attempt = a.no
@@ -57,20 +63,21 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|e| self.fail(e))?;
-        rows.iter()
-            .map(|row| {
-                Ok(Doubt {
-                    campaign,
-                    notice: NoticeId(self.get(row, 0)?),
-                    attempt: self.get(row, 1)?,
-                    started_at: self.get(row, 2)?,
-                    provider_id: self.get(row, 3)?,
-                    refusals: self.get::<i64>(row, 4)? as u32,
-                    first_due: self.get(row, 5)?,
-                    sealed: SealedPerson { key: self.get(row, 6)?, blob: self.get(row, 7)? },
-                })
-            })
-            .collect()
+        rows.iter().map(|row| self.doubt(campaign, row)).collect()
+    }
+
+    pub(super) fn doubt(&self, campaign: i64, row: &AnyRow) -> Result<Doubt, StoreError> {
+        Ok(Doubt {
+            campaign,
+            notice: NoticeId(self.get(row, 0)?),
+            attempt: self.get(row, 1)?,
+            started_at: self.get(row, 2)?,
+            provider_id: self.get(row, 3)?,
+            refusals: self.get::<i64>(row, 4)? as u32,
+            first_due: self.get(row, 5)?,
+            taken_at: None,
+            sealed: SealedPerson { key: self.get(row, 6)?, blob: self.get(row, 7)? },
+        })
     }
 }
 

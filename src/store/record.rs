@@ -122,13 +122,14 @@ impl Tx<'_> {
                 let d = &e.decision;
                 let refusals = e.refusals + u32::from(d.definite);
                 let reason = d.reason.map(Class::as_str);
-                (e.notice.0, d.state.as_str(), d.due, d.tries, refusals, reason, e.attempt, e.worker)
+                (e.notice.0, d.state.as_str(), d.due, d.tries, refusals, reason, e.attempt, e.worker, d.report_due)
             })
             .collect();
         let sql = self.engine().by_batch(
             "update notice set state = j.value ->> 1, due_at = cast(j.value ->> 2 as bigint),
                     tries = cast(j.value ->> 3 as bigint), refusals = cast(j.value ->> 4 as bigint),
-                    reason = j.value ->> 5, worker = null, changed_at = $2
+                    reason = j.value ->> 5, worker = null, changed_at = $2,
+                    report_due = cast(j.value ->> 8 as bigint)
              from json_each($3) as j
              where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint) and notice.state = 'sending'

@@ -266,14 +266,14 @@ impl Tx<'_> {
         locking: &str,
     ) -> Result<HashMap<i64, BTreeMap<NoticeId, Entry>>, StoreError> {
         let sql = format!(
-            "select n.id, n.state, n.due_at, n.first_due, n.attempts, n.tries, n.refusals, n.reason,
+            "select n.id, n.state, n.due_at, n.first_due, n.attempts, n.tries, n.refusals, n.reason, n.report_due,
                     case when {OPEN_CALL} then 1 else 0 end
              from json_each($2) as j
              join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                           and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096{locking}"
         );
-        type Row = (i64, String, Option<i64>, i64, i64, i64, i64, Option<String>, i64);
+        type Row = (i64, String, Option<i64>, i64, i64, i64, i64, Option<String>, Option<i64>, i64);
         let rows: Vec<Row> = sqlx::query_as(self.engine().by_batch_of(sql))
             .bind(campaign)
             .bind(persons)
@@ -281,7 +281,7 @@ impl Tx<'_> {
             .await
             .map_err(|e| self.fail(e))?;
         let mut entries: HashMap<i64, BTreeMap<NoticeId, Entry>> = HashMap::new();
-        for (id, state, due, first_due, attempts, tries, refusals, reason, open_call) in rows {
+        for (id, state, due, first_due, attempts, tries, refusals, reason, report_due, open_call) in rows {
             let entry = Entry {
                 state: self.store.word(&state, NoticeState::parse)?,
                 due,
@@ -290,6 +290,7 @@ impl Tx<'_> {
                 tries: u32::try_from(tries).unwrap_or(u32::MAX),
                 refusals: u32::try_from(refusals).unwrap_or(u32::MAX),
                 reason: reason.map(|r| self.store.word(&r, Class::parse)).transpose()?,
+                report_due,
                 open_call: open_call == 1,
             };
             entries.entry(NoticeId(id).person()).or_default().insert(NoticeId(id), entry);
@@ -312,7 +313,8 @@ impl Tx<'_> {
                 Some(before) => {
                     changes.push(("notice".to_owned(), before.state.as_str().to_owned(), -1));
                     let reason = entry.reason.map(Class::as_str);
-                    moved.push(json!([id.0, state, entry.due, entry.first_due, entry.tries, entry.refusals, reason]));
+                    let (due, first_due, report_due) = (entry.due, entry.first_due, entry.report_due);
+                    moved.push(json!([id.0, state, due, first_due, entry.tries, entry.refusals, reason, report_due]));
                 }
                 None => added.push(json!([id.0, id.channel().map(|c| c.as_str()), entry.due])),
             }
@@ -335,7 +337,8 @@ impl Tx<'_> {
         sqlx::query(self.engine().by_batch(
             "update notice set state = j.value ->> 1, due_at = cast(j.value ->> 2 as bigint),
                     first_due = cast(j.value ->> 3 as bigint), tries = cast(j.value ->> 4 as bigint),
-                    refusals = cast(j.value ->> 5 as bigint), reason = j.value ->> 6, changed_at = $2
+                    refusals = cast(j.value ->> 5 as bigint), reason = j.value ->> 6, changed_at = $2,
+                    report_due = cast(j.value ->> 7 as bigint)
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
         ))

@@ -84,7 +84,7 @@ fn each_recipient_has_an_answer_and_only_our_addresses_are_taken() {
     let list = "ref,name,email,locale\nA,Ann,a@example.org,en\nB,Bob,b@example.org,en\nC,Cid,c@example.org,en\n";
     let served = Installation::serving_on("sqlite://forewarn.db", r#"{ channel = "email" }"#, list, &[], &routes);
     served.wait_for("accepted", 3);
-    let key = fs_err::read_to_string(served.path().join("master.key")).expect("a key");
+    let key = fs_err::read_to_string(served.path("master.key")).expect("a key");
     let (ours, other) =
         (MasterKey::parse(&key).expect("a key"), MasterKey::parse(&MasterKey::generate()).expect("a key"));
     let to = |key: &MasterKey, person| {
@@ -134,5 +134,5 @@ fn each_recipient_has_an_answer_and_only_our_addresses_are_taken() {
     let codes: Vec<u16> = std::iter::repeat_with(|| nonsense.code()).take_while(|code| *code != 0).collect();
     assert_eq!(codes.last(), Some(&421), "{codes:?}");
     assert!(codes.len() < 30);
-    assert!(!served.log().contains("example.net"), "{}", served.log());
+    assert!(!served.said().contains("example.net"), "{}", served.said());
 }

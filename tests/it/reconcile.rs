@@ -2,7 +2,7 @@
 
 use crate::reported::Installation;
 use crate::support::app::{Act, Engine, TestApp, now, on_both_engines, route};
-use crate::support::{servers, wait_until};
+use crate::support::{provider, servers, wait_until};
 use forewarn::dispatch::{RoutePlan, Until};
 use forewarn::model::channel::Channel;
 use forewarn::model::notice::NoticeState;
@@ -11,17 +11,17 @@ use forewarn::model::person::Standing;
 use forewarn::model::time::{MINUTE, SECOND};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A provider whose replies get lost. Numbers that end in 1 it has taken all the same, the others only when they come again.
 #[derive(Clone, Default)]
-struct Forgetful(Arc<Mutex<Known>>);
+pub(crate) struct Forgetful(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
+    /// Its replies do not get lost.
+    replies: bool,
     /// Notices it has taken.
     taken: Vec<String>,
     /// By number, the keys under which it came.
@@ -31,40 +31,22 @@ struct Known {
 }
 
 impl Forgetful {
-    fn listen(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let known = self.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                // A client that goes away is its own affair.
-                drop(known.answer(stream));
-            }
-        });
-        url
+    /// One that answers; of what it took it knows afterwards only the numbers that end in 1.
+    pub(crate) fn answering() -> Forgetful {
+        Forgetful(Arc::new(Mutex::new(Known { replies: true, ..Known::default() })))
     }
 
-    fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mut reader = BufReader::new(stream);
-        let (mut head, mut length) = (String::new(), 0);
-        reader.read_line(&mut head)?;
-        let mut line = String::new();
-        while reader.read_line(&mut line)? > 2 {
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-            line.clear();
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let (status, reply) = if head.starts_with("POST") { self.take(&body) } else { (200, self.list()) };
-        let reply = reply.to_string();
-        write!(
-            reader.into_inner(),
-            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: \
-             {}\r\n\r\n{reply}",
-            reply.len()
-        )
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked
+    }
+
+    pub(crate) fn listen(&self) -> String {
+        let known = self.clone();
+        provider::listen(move |head, body| {
+            let (status, reply) = if head.starts_with("POST") { known.take(body) } else { (200, known.list()) };
+            (status, reply.to_string())
+        })
     }
 
     fn take(&self, body: &[u8]) -> (u16, Value) {
@@ -74,10 +56,11 @@ impl Forgetful {
         let came = known.came.entry(text("to")).or_default();
         came.push(text("key"));
         let again = came.len() > 1;
+        let replies = known.replies;
         if again || text("to").ends_with('1') {
             known.taken.push(text("id"));
         }
-        (if again { 201 } else { 502 }, json!({}))
+        (if again || replies { 201 } else { 502 }, json!({}))
     }
 
     fn list(&self) -> Value {
@@ -87,13 +70,13 @@ impl Forgetful {
     }
 
     /// By number, the keys under which it came.
-    fn came(&self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn came(&self) -> BTreeMap<String, Vec<String>> {
         self.0.lock().unwrap().came.clone()
     }
 }
 
 /// A definition for it, by which absence means `absent`.
-fn definition(absent: &str) -> String {
+pub(crate) fn definition(absent: &str) -> String {
     format!(
         r#"
 name = "forgetful"
@@ -169,7 +152,7 @@ async fn where_absence_says_nothing_the_notice_stays_with_a_human(engine: Engine
     let provider = Forgetful::default();
     let place = told(engine, &provider, "unknown").await;
     place.wait_for("delivered", 1);
-    assert!(wait_until(|| provider.0.lock().unwrap().asked >= 2), "both are asked about");
+    assert!(wait_until(|| provider.asked() >= 2), "both are asked about");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let ended = place.status();
     assert_eq!(
@@ -177,7 +160,7 @@ async fn where_absence_says_nothing_the_notice_stays_with_a_human(engine: Engine
         (&1.into(), &1.into(), &2.into())
     );
     assert!(provider.came().values().all(|keys| keys.len() == 1), "nobody is told twice");
-    let asked = provider.0.lock().unwrap().asked;
+    let asked = provider.asked();
     assert!(asked <= 3, "asked {asked} times within seconds");
 }
 

@@ -1,20 +1,21 @@
 //! What comes back, through the whole program: `serve` sends, providers report to its addresses, and the campaign knows.
 
 use crate::support::kannel::{Kannel, MAX_MESSAGES, PASSWORD, USERNAME};
-use crate::support::{free_port, wait_until};
+use crate::support::{free_port, provider, wait_until};
 use crate::verbs::incident;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-const TOKEN: &str = "account-token";
+pub(crate) const TOKEN: &str = "account-token";
 
 /// An installation whose providers can reach it.
 pub(crate) struct Installation {
@@ -26,7 +27,7 @@ pub(crate) struct Installation {
 
 impl Installation {
     /// A started campaign by this ladder, with these secrets and routes; it is being sent.
-    fn serving(ladder: &str, list: &str, secrets: &[(&str, &str)], routes: &str) -> Installation {
+    pub(crate) fn serving(ladder: &str, list: &str, secrets: &[(&str, &str)], routes: &str) -> Installation {
         Installation::serving_on("sqlite://forewarn.db", ladder, list, secrets, routes)
     }
 
@@ -90,16 +91,6 @@ impl Installation {
         Beside(self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started"))
     }
 
-    /// Where it lies.
-    pub(crate) fn path(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
-    /// What it wrote while it served.
-    pub(crate) fn log(&self) -> String {
-        fs_err::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
-    }
-
     pub(crate) fn status(&self) -> Value {
         serde_json::from_str(&self.ok("campaign status ID --json")).expect("JSON")
     }
@@ -107,11 +98,11 @@ impl Installation {
     /// Waits until so many notices are in a state.
     pub(crate) fn wait_for(&self, state: &str, count: i64) {
         let there = wait_until(|| self.status()["notices"][state] == count);
-        assert!(there, "not {count} {state}: {}\n{}", self.status(), self.log());
+        assert!(there, "not {count} {state}: {}\n{}", self.status(), self.said());
     }
 
     /// Posts a form to an address of ours, signed as Twilio does; status and body.
-    fn post(&self, url: &str, form: &[(&str, &str)], token: &str) -> (u16, String) {
+    pub(crate) fn post(&self, url: &str, form: &[(&str, &str)], token: &str) -> (u16, String) {
         let mut sorted = form.to_vec();
         sorted.sort_unstable();
         let text: String =
@@ -119,20 +110,87 @@ impl Installation {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.as_bytes());
         let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let headers = format!("X-Twilio-Signature: {signature}\r\nContent-Type: application/x-www-form-urlencoded");
+        let (status, head, body) = self.post_raw(url, &headers, body.as_bytes());
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default().to_owned();
+        assert_eq!(kind.is_empty(), body.is_empty(), "{head}");
+        assert!(kind.is_empty() || kind == "text/xml; charset=utf-8", "{kind}");
+        (status, body)
+    }
+
+    /// Posts this body to an address of ours: status, head in small letters, body.
+    pub(crate) fn post_raw(&self, url: &str, headers: &str, body: &[u8]) -> (u16, String, String) {
+        let length = body.len();
+        let head = format!("{headers}\r\nConnection: close\r\nContent-Length: {length}");
+        let mut stream = self.begin_post(url, &head);
+        stream.write_all(body).expect("asked");
+        answer(&mut stream)
+    }
+
+    /// Sends the head of a POST at an address of ours.
+    pub(crate) fn begin_post(&self, url: &str, headers: &str) -> TcpStream {
         let path = url.strip_prefix(&format!("http://127.0.0.1:{}", self.port)).expect("an address of ours");
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-        write!(
-            stream,
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Twilio-Signature: {signature}\r\nContent-Type: \
-             application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("asked");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("answered");
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
-        (head.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a status"), body.to_owned())
+        stream.set_read_timeout(Some(Duration::from_secs(25))).expect("set");
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n").expect("asked");
+        stream
+    }
+
+    /// A connection that says where it would report, and nothing more.
+    pub(crate) fn begin_silence(&self, url: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        write!(stream, "POST {url} HTTP/1.1\r\nHost:").expect("begun");
+        stream
+    }
+
+    /// What a metric says, by its labels.
+    pub(crate) fn metric(&self, line: &str) -> Option<u64> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let (_, _, body) = answer(&mut stream);
+        body.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+    }
+
+    /// Starts `serve` with this configuration and waits until it takes reports.
+    pub(crate) fn serve(&mut self, config: &str) {
+        let log = fs_err::OpenOptions::new().create(true).append(true).open(self.path("serve.log")).expect("a log");
+        let mut command = self.command(&format!("serve --config {config}"));
+        command.stdout(Stdio::null()).stderr(log.into_parts().0);
+        self.serving = Some(command.spawn().expect("started"));
+        assert!(wait_until(|| self.metric("forewarn_database_up") == Some(1)), "{}", self.said());
+    }
+
+    /// Kills `serve`, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut serving) = self.serving.take() {
+            serving.kill().expect("killed");
+            serving.wait().expect("ended");
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What `serve` has logged.
+    pub(crate) fn said(&self) -> String {
+        fs_err::read_to_string(self.path("serve.log")).unwrap_or_default()
+    }
+}
+
+/// Status, head in small letters and body of an answer; status 0 where the connection ended without one.
+pub(crate) fn answer(stream: &mut TcpStream) -> (u16, String, String) {
+    let mut reply = Vec::new();
+    // Whoever does not read to the end resets the connection behind its answer.
+    stream.read_to_end(&mut reply).ok();
+    let reply = String::from_utf8_lossy(&reply);
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or((&reply, ""));
+    (head.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0), head.to_lowercase(), body.to_owned())
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -146,45 +204,13 @@ impl Drop for Beside {
     }
 }
 
-impl Drop for Installation {
-    fn drop(&mut self) {
-        if let Some(mut serving) = self.serving.take() {
-            serving.kill().expect("killed");
-            serving.wait().expect("ended");
-        }
-    }
-}
-
 /// A Twilio that takes every call, and tells the form it came with.
-fn twilio() -> (String, mpsc::Receiver<Vec<(String, String)>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
+pub(crate) fn twilio() -> (String, mpsc::Receiver<Vec<(String, String)>>) {
     let (calls, came) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let mut reader = BufReader::new(stream);
-            let (mut length, mut line) = (0, String::new());
-            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap_or(0);
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            if reader.read_exact(&mut body).is_err() {
-                continue;
-            }
-            let reply = r#"{"sid":"CA00000000000000000000000000000001","status":"queued"}"#;
-            let answered = write!(
-                reader.into_inner(),
-                "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: \
-                 {}\r\n\r\n{reply}",
-                reply.len()
-            );
-            if answered.is_err() || calls.send(url::form_urlencoded::parse(&body).into_owned().collect()).is_err() {
-                return;
-            }
-        }
+    let url = provider::listen(move |_, body| {
+        // The test may be over.
+        calls.send(url::form_urlencoded::parse(body).into_owned().collect()).ok();
+        (201, r#"{"sid":"CA00000000000000000000000000000001","status":"queued"}"#.to_owned())
     });
     (url, came)
 }
@@ -208,6 +234,7 @@ fn a_call_speaks_in_the_persons_language_to_whoever_presses_a_key_and_a_key_ackn
     let sid = [("CallSid", "CA00000000000000000000000000000001"), ("To", "+4915112345678")];
     let form = |more: &[(&'static str, &'static str)]| [&sid[..], more].concat();
     let start = value("Url");
+    assert!(start.starts_with(&format!("http://127.0.0.1:{}/hooks/calls/", place.port)), "{start}");
     // Whoever cannot sign hears nothing; a machine hears nothing either.
     let (status, body) = place.post(&start, &form(&[("CallStatus", "in-progress")]), "guessed");
     assert_eq!((status, body.as_str()), (401, ""));

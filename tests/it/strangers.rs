@@ -88,8 +88,8 @@ fn told(place: &Installation) -> BTreeMap<String, (String, usize)> {
     told
 }
 
-fn master(place: &Path) -> MasterKey {
-    MasterKey::parse(&fs_err::read_to_string(place.join("master.key")).expect("a key")).expect("a key")
+fn master(key: &Path) -> MasterKey {
+    MasterKey::parse(&fs_err::read_to_string(key).expect("a key")).expect("a key")
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn what_strangers_send_moves_only_the_notice_whose_token_it_has() {
     let list = format!("ref,name,email,locale\n{rows}");
     let place = Installation::serving_on("sqlite://forewarn.db", r#"{ channel = "email" }"#, &list, &[], &routes);
     place.wait_for("accepted", PERSONS);
-    let (ours, other) = (master(place.path()), MasterKey::parse(&MasterKey::generate()).expect("a key"));
+    let (ours, other) = (master(&place.path("master.key")), MasterKey::parse(&MasterKey::generate()).expect("a key"));
     let notice = |person| NoticeId::new(person, 0, Channel::Email);
     let bounce = |person| format!("bounces+{}@n.example.com", ours.token(1, notice(person)));
     let messages = messages(&bounce, &other.token(1, notice(10)));
@@ -118,7 +118,7 @@ fn what_strangers_send_moves_only_the_notice_whose_token_it_has() {
         fs_err::write(maildir.path().join(format!("new/{n}")), message).expect("written");
     }
     let mailbox = || place.status()["mailboxes"].as_array().expect("a list")[0].clone();
-    assert!(wait_until(|| mailbox()["read"] == messages.len()), "{}\n{}", mailbox(), place.log());
+    assert!(wait_until(|| mailbox()["read"] == messages.len()), "{}\n{}", mailbox(), place.said());
     place.wait_for("failed", 5);
     let told = told(&place);
     let states: Vec<&str> = told.values().map(|(state, _)| state.as_str()).collect();
@@ -132,7 +132,7 @@ fn what_strangers_send_moves_only_the_notice_whose_token_it_has() {
         "{found}"
     );
     assert_eq!(fs_err::read_dir(maildir.path().join("new")).expect("a folder").count(), messages.len());
-    let log = place.log();
+    let log = place.said();
     assert!(log.contains("mailbox-gone") && log.contains("nowhere"), "the mailbox that is gone is named: {log}");
     assert!(!log.contains("example.org"), "nobody is named in the log: {log}");
 }

@@ -16,7 +16,7 @@ use super::receipt::{self, Reports};
 use super::rule::{Place, Rule, Statuses};
 use super::secrets;
 use super::template;
-use super::{Body, Definition, Exchange, Node};
+use super::{Body, Definition, Exchange, Node, PROBED};
 use crate::model::channel::Channel;
 use crate::model::nearest::suggestion;
 use crate::model::outcome::Class;
@@ -85,6 +85,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         Some(probe) => Some(exchange("probe", probe, &scope, findings)?),
         None => None,
     };
+    let probe_checks = findings.take("probe.checks", probe_checks(&entry))?;
     if let Some(probe) = &probe {
         probe_names_no_notice(probe, findings);
     }
@@ -102,6 +103,7 @@ fn definition(stem: &str, entry: DefinitionFile, findings: &mut Findings<'_>) ->
         about: entry.about,
         send,
         probe,
+        probe_checks,
         template,
         receipt,
         lookup,
@@ -414,6 +416,18 @@ pub(super) fn condition(pointer: &str, value: &toml::Value) -> Result<(String, V
         return Err(format!("`{pointer}` has no values: the rule can never match"));
     }
     Ok((pointer.to_owned(), values))
+}
+
+/// What a probe finds out: that the credentials are taken, where the file says no more.
+fn probe_checks(entry: &DefinitionFile) -> Result<Vec<&'static str>, String> {
+    if entry.send.checks.is_some() {
+        return Err("is a key of [probe], not of [send]".to_owned());
+    }
+    let Some(probe) = &entry.probe else { return Ok(Vec::new()) };
+    let Some(words) = &probe.checks else { return Ok(vec!["credentials"]) };
+    let known = |word: &String| PROBED.into_iter().find(|known| known == word);
+    let one = |word| known(word).ok_or_else(|| format!("`{word}` is none of {}", PROBED.join(", ")));
+    words.iter().map(one).collect()
 }
 
 /// The probe must be harmless: it knows the settings and no notice.

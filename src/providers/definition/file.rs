@@ -73,6 +73,8 @@ pub struct ExchangeEntry {
     pub max_segments: Option<String>,
     /// The longest text that the provider speaks, in characters.
     pub max_spoken: Option<String>,
+    /// Of a probe: what it finds out.
+    pub checks: Option<Vec<String>>,
     /// What the rules read unless they say otherwise.
     #[serde(default)]
     pub read: ReadEntry,

@@ -41,6 +41,10 @@ pub const ENGINE_SETTINGS: [&str; 4] = ["ca_file", "allow_plaintext", "timeout",
 /// The engine's setting of a definition with a `[receipt]` section: the provider reports to this installation.
 pub const RECEIPTS: &str = "receipts";
 
+/// What can keep a route from working, and what a probe may find out without a message. `rate`: whether the provider
+/// takes as many notices as the route's limits allow.
+pub const PROBED: [&str; 5] = ["credentials", "sender", "credit", "template", "rate"];
+
 /// What a file in `providers/` says.
 #[derive(Clone, Debug)]
 pub struct Definition {
@@ -57,6 +61,8 @@ pub struct Definition {
     pub send: Exchange,
     /// A harmless request that shows whether the credentials work.
     pub probe: Option<Exchange>,
+    /// Which of [`PROBED`] the probe finds out.
+    pub probe_checks: Vec<&'static str>,
     /// The provider sends approved words only; a route says which.
     pub template: Option<Template>,
     /// What the provider reports later, where it does.

@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 /// A report older than this is not worth believing, whatever a file says.
 const LONGEST_WINDOW: Micros = 31 * crate::model::time::DAY;
 
+/// Nobody tells of a delivery later than this.
+const LONGEST_WAIT: Micros = 7 * crate::model::time::DAY;
+
 /// What serde reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,7 @@ pub struct ReceiptEntry {
     pub body: OneOrMore,
     pub verify: VerifyEntry,
     pub window: Option<String>,
+    pub within: Option<String>,
     pub inner: Option<String>,
     pub events: Option<String>,
     #[serde(default)]
@@ -177,6 +181,8 @@ pub struct Reports {
     pub verify: Verify,
     /// How old a signed report may be, for schemes that sign a time.
     pub window: Option<Micros>,
+    /// How long after a notice was taken its report should be there.
+    pub within: Option<Micros>,
     /// Where in the body the JSON text stands that holds the events.
     pub inner: Option<String>,
     /// Where the events are; everything where absent.
@@ -258,6 +264,7 @@ pub(super) fn compile(entry: &ReceiptEntry, scope: &Scope<'_>, findings: &mut Fi
     let bodies = findings.take("receipt.body", bodies(&entry.body));
     settings_are_fit(&entry.verify, scope, findings);
     let window = findings.take("receipt.window", window(entry));
+    let within = findings.take("receipt.within", within(entry.within.as_deref()));
     let read = read(&entry.read, findings);
     let reply = findings.take("receipt.reply", reply(&entry.reply));
     let inner = findings.take("receipt.inner", pointer(&entry.inner));
@@ -275,6 +282,7 @@ pub(super) fn compile(entry: &ReceiptEntry, scope: &Scope<'_>, findings: &mut Fi
         bodies,
         verify: entry.verify.clone(),
         window: window?,
+        within: within?,
         inner: inner?,
         events: events?,
         read: read?,
@@ -282,6 +290,13 @@ pub(super) fn compile(entry: &ReceiptEntry, scope: &Scope<'_>, findings: &mut Fi
         rules,
         examples: entry.example.clone(),
     })
+}
+
+fn within(text: Option<&str>) -> Result<Option<Micros>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let wait = parse_duration(text).filter(|wait| (1..=LONGEST_WAIT).contains(wait));
+    let wrong = || format!("`{text}` is not how long a report may take: write `90s`, `30m` or `6h`, at most 7d");
+    wait.map(Some).ok_or_else(wrong)
 }
 
 fn methods(names: &[String]) -> Result<Vec<Method>, String> {

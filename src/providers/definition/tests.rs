@@ -117,6 +117,8 @@ fn a_probe_must_be_harmless() {
     assert!(problems(&probe("query = { to = \"{{to}}\" }")).contains("a probe knows the settings only"));
     assert_eq!(problems(&probe("json = { a = 1 }")), "");
     assert!(problems(&probe("json = { a = \"{{notice}}\" }")).contains("a probe knows the settings only"));
+    assert_eq!(problems(&probe("checks = [\"credentials\", \"sender\"]")), "");
+    assert!(problems(&probe("checks = [\"luck\"]")).contains("`luck` is none of credentials, sender"));
 }
 
 #[test]

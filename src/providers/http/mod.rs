@@ -21,7 +21,7 @@ use super::definition::answer::Answer;
 use super::definition::event::{EventRule, Verdict};
 use super::definition::leaf::{Leaf, Name};
 use super::definition::rule::Reply;
-use super::definition::{Auth, Definition, Exchange, RECEIPTS};
+use super::definition::{Auth, Definition, Exchange, PROBED, RECEIPTS};
 use super::settings::{Declared, SettingKind, Settings};
 use super::{Abilities, Gate, Outgoing};
 use crate::model::channel::Channel;
@@ -29,6 +29,7 @@ use crate::model::outcome::{Class, Outcome};
 use crate::model::problem::Problem;
 use crate::model::receipt::Event;
 use crate::model::rendered::Rendered;
+use crate::model::time::Micros;
 use crate::model::time::parse_duration;
 use approved::Approved;
 use reqwest::header::HeaderMap;
@@ -252,6 +253,11 @@ impl Http {
         self.definition.receipt.is_some()
     }
 
+    /// How long after a notice was taken its report should be there, where the definition says so.
+    pub fn report_within(&self) -> Option<Micros> {
+        self.definition.receipt.as_ref()?.within
+    }
+
     /// Whether the provider reports to an address of ours, so that there must be one.
     pub fn listens(&self) -> bool {
         self.settings.boolean(RECEIPTS) == Some(true)
@@ -269,6 +275,14 @@ impl Http {
                 Err(Problem::new("route-check", "", message))
             }
         }
+    }
+
+    /// What the check does not find out: what the definition's probe says nothing of.
+    pub fn unchecked(&self) -> Vec<&'static str> {
+        let known = self.definition.probe_checks.as_slice();
+        let template = self.definition.template.is_some();
+        let asked = PROBED.into_iter().filter(|what| template || *what != "template");
+        asked.filter(|what| !known.contains(what)).collect()
     }
 
     /// The probe's outcome, with the number of the rule that decided.

@@ -9,6 +9,7 @@ use forewarn::model::incident::OnUnknown;
 use forewarn::model::ladder::{Evidence, When};
 use forewarn::model::notice::{NoticeId, NoticeState};
 use forewarn::model::outcome::Class;
+use forewarn::model::overdue::Reporting;
 use forewarn::model::person::Standing;
 use forewarn::model::receipt::{Event, Receipt};
 use forewarn::model::time::{DAY, HOUR};
@@ -47,8 +48,9 @@ fn of(persons: impl Iterator<Item = i64>, attempt: i64, event: Event) -> Vec<Mat
 async fn settled(app: &TestApp, no: i64, matched: Vec<Matched>) -> Vec<Settled> {
     let mut tx = app.store.begin_beside().await.unwrap();
     tx.hold_campaigns([no].into_iter()).await.unwrap();
-    let best = |name: &str| app.routes.iter().find(|r| r.name == name).map_or(Evidence::Accepted, |r| r.best);
-    let done = settle(&mut tx, no, &app.plan, &best, matched, now()).await.unwrap();
+    let route = |name: &str| app.routes.iter().find(|r| r.name == name);
+    let reporting = |name: &str| route(name).map_or(Reporting::up_to(Evidence::Accepted), RoutePlan::reporting);
+    let done = settle(&mut tx, no, &app.plan, &reporting, matched, now()).await.unwrap();
     if app.store.campaign_states().await.unwrap().contains(&(no, CampaignState::Cancelled)) {
         tx.cancel_waiting(no, now(), 1_000).await.unwrap();
     }

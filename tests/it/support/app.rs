@@ -132,6 +132,7 @@ pub(crate) fn route(name: &str, channel: Channel) -> RoutePlan {
         domain_limits: Vec::new(),
         idempotent: false,
         best: Evidence::Accepted,
+        within: None,
         named_by_id: true,
         looks_up: false,
     }
