@@ -134,7 +134,7 @@ pub(super) struct Files {
 }
 
 /// Batches written in one transaction, for one flush of the disk.
-const BATCHES_PER_COMMIT: usize = 20;
+const BATCHES_PER_COMMIT: usize = 40;
 
 /// How many problems a report lists; all are in the rejects file.
 const LISTED: usize = 100;

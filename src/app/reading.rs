@@ -17,9 +17,9 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use tokio::sync::mpsc;
 
 /// Rows that travel and are written together.
-const BATCH: usize = 1_000;
+const BATCH: usize = 500;
 /// Batches that may wait for the writer: what bounds the memory.
-pub(super) const WAITING: usize = 4;
+pub(super) const WAITING: usize = 6;
 
 /// A row that is a person, ready to be written unless its reference is taken. The person themselves is in the seal.
 pub(super) struct Candidate {

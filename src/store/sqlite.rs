@@ -38,7 +38,7 @@ async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         "pragma synchronous = full",
         "pragma foreign_keys = on",
         "pragma secure_delete = on",
-        "pragma cache_size = -20000",
+        "pragma cache_size = -16000",
         "pragma wal_autocheckpoint = 16000",
         "pragma temp_store = file",
     ] {
