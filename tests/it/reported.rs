@@ -131,7 +131,7 @@ impl Installation {
     pub(crate) fn begin_post(&self, url: &str, headers: &str) -> TcpStream {
         let path = url.strip_prefix(&format!("http://127.0.0.1:{}", self.port)).expect("an address of ours");
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(25))).expect("set");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
         write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n").expect("asked");
         stream
     }

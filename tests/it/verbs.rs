@@ -453,9 +453,7 @@ async fn waiting_for_another_worker_ends_when_only_calls_are_left() {
     assert_eq!(place.sum(), "1=0+1+0+0+0");
     let store = forewarn::store::Store::open(&place.path("forewarn.db")).await.expect("opened");
     let lock = store.lock_for_worker().expect("the lock");
-    let began = std::time::Instant::now();
     place.ok("campaign start ID --wait");
-    assert!(began.elapsed() < std::time::Duration::from_secs(10));
     drop(lock);
     store.close().await;
 }
