@@ -20,6 +20,7 @@
 //! | [`mailbox`] | step: the messages that came back to a mailbox, which is left as it is found |
 //! | [`receipts`] | step: what a report by email says of whom; pure, and believes no address |
 //! | [`desk`] | step: whose case comes next, when somebody may be called, why a case may be closed; pure |
+//! | [`evidence`] | the log of facts as a Merkle tree, its proofs and disclosures; pure |
 //! | [`model`] | the words and rules all of them share; pure: no I/O, no clock, no drawing of lots |
 //!
 //! Two promises hold everywhere. Nobody is forgotten: rows = persons + merged + rejected, and the standings of persons
@@ -32,6 +33,7 @@ pub mod config;
 pub mod content;
 pub mod desk;
 pub mod dispatch;
+pub mod evidence;
 pub mod incident_file;
 pub mod intake;
 pub mod mailbox;

@@ -3,9 +3,10 @@
 use super::App;
 use super::approved::ApprovedRoute;
 use super::digests::approved_words_changed;
+use super::proof::attempt::proof_of;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
-use crate::dispatch::{Carrier, Job, RoutePlan};
+use crate::dispatch::{Carried, Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
 use crate::model::contact::Contact;
 use crate::model::incident::CampaignPlan;
@@ -18,7 +19,7 @@ use crate::providers::{Gate, Outgoing};
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
 use crate::store::reconcile::Doubt;
-use crate::vault::{CampaignKeys, MasterKey};
+use crate::vault::{CampaignKeys, ContentKey, IdentityKey, MasterKey};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -112,6 +113,13 @@ fn sender_of(text: &str) -> Option<Sender> {
     })
 }
 
+/// A notice in its final form, and the keys that its commitments hang on.
+struct Made {
+    out: Outgoing,
+    identity: IdentityKey,
+    content: ContentKey,
+}
+
 /// The adapters and the campaigns at work.
 pub struct AdapterCarrier {
     app: App,
@@ -143,7 +151,7 @@ impl AdapterCarrier {
     }
 
     /// The notice in its final form, or the outcome that says why there is none.
-    fn outgoing(&self, job: &Job) -> Result<Outgoing, Outcome> {
+    fn outgoing(&self, job: &Job) -> Result<Made, Outcome> {
         let campaign = self
             .campaign(job.campaign)
             .ok_or_else(|| Outcome::new(Class::NotSent, "closed", "the campaign was closed before sending"))?;
@@ -162,12 +170,12 @@ impl AdapterCarrier {
     }
 
     /// The notice as an attempt sends it, or sent it.
-    fn made(&self, route: usize, campaign: &OpenCampaign, attempt: &Doubt) -> Result<Outgoing, Outcome> {
+    fn made(&self, route: usize, campaign: &OpenCampaign, attempt: &Doubt) -> Result<Made, Outcome> {
         let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
         let notice = attempt.notice;
-        let person = campaign
+        let (person, identity, content) = campaign
             .keys
-            .open_person(notice.person(), &attempt.sealed)
+            .open_with_keys(notice.person(), &attempt.sealed)
             .map_err(|e| fault("vault", &format!("the person's data does not open: {e}")))?;
         let contact = contact_of(&person, notice)
             .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
@@ -179,12 +187,13 @@ impl AdapterCarrier {
         if let Some(words) = self.routes[route].adapter.worded(&out) {
             out.rendered = words;
         }
-        Ok(Outgoing {
+        let out = Outgoing {
             idempotency_key: format!("{token}-{}", attempt.refusals),
             attempt: u32::try_from(attempt.attempt).unwrap_or(u32::MAX),
             hook: self.hooks[route].clone(),
             ..out
-        })
+        };
+        Ok(Made { out, identity, content })
     }
 
     /// The routes whose providers can be asked what became of a notice: number and plan.
@@ -202,7 +211,7 @@ impl AdapterCarrier {
         doubt: &Doubt,
         now: i64,
     ) -> Result<LookUp, String> {
-        let out = self.made(route, campaign, doubt).map_err(|outcome| outcome.code)?;
+        let Made { out, .. } = self.made(route, campaign, doubt).map_err(|outcome| outcome.code)?;
         let query = Query { out: &out, provider_id: doubt.provider_id.as_deref(), sent: doubt.started_at };
         Ok(self.routes[route].adapter.look_up(&query, now).await)
     }
@@ -238,10 +247,11 @@ impl Carrier for AdapterCarrier {
         }
     }
 
-    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
-        let out = match self.outgoing(&job) {
-            Ok(out) => out,
-            Err(outcome) => return outcome,
+    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Carried {
+        let notice = job.due.notice;
+        let Made { out, identity, content } = match self.outgoing(&job) {
+            Ok(made) => made,
+            Err(outcome) => return outcome.into(),
         };
         let mut gate = Gate::default().holding(place).unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
@@ -263,7 +273,10 @@ impl Carrier for AdapterCarrier {
             "attempt ended: {}",
             outcome.text
         );
-        outcome
+        let provider = (route.plan.name.as_str(), route.plan.provider.as_str());
+        let proof = proof_of(notice, &out, provider, &outcome, (&identity, &content))
+            .inspect_err(|error| tracing::error!(%error, "an attempt is not bound to its notice in the evidence log"));
+        Carried { outcome, proof: proof.ok() }
     }
 
     fn domain(&self, campaign: i64, due: &Due) -> Option<String> {
