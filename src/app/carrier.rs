@@ -73,9 +73,10 @@ impl OpenCampaign {
         contact: &Contact,
         channel: Channel,
         token: &str,
-        date: i64,
+        (date, head): (i64, Option<[u8; 32]>),
     ) -> Result<Outgoing, Problem> {
-        let rendered = self.texts.render(person, contact, channel, &self.envelope(token, date))?;
+        let envelope = Envelope { log_head: head, ..self.envelope(token, date) };
+        let rendered = self.texts.render(person, contact, channel, &envelope)?;
         Ok(Outgoing {
             channel,
             notice: token.to_owned(),
@@ -93,13 +94,14 @@ impl OpenCampaign {
         })
     }
 
-    /// What is on the envelope of a notice: the same in every attempt, but for the date.
+    /// What is on the envelope of a notice: the same in every attempt, but for the date and the head of the log.
     pub fn envelope(&self, token: &str, date: i64) -> Envelope {
         Envelope {
             message_id: format!("{token}@{}", self.domain),
             date,
             notice: token.to_owned(),
             campaign: self.id.clone(),
+            log_head: None,
         }
     }
 }
@@ -166,11 +168,17 @@ impl AdapterCarrier {
             taken_at: None,
             sealed: job.due.sealed.clone(),
         };
-        self.made(job.route, &campaign, &attempt)
+        self.made(job.route, &campaign, &attempt, job.head.map(|head| head.digest))
     }
 
     /// The notice as an attempt sends it, or sent it.
-    fn made(&self, route: usize, campaign: &OpenCampaign, attempt: &Doubt) -> Result<Made, Outcome> {
+    fn made(
+        &self,
+        route: usize,
+        campaign: &OpenCampaign,
+        attempt: &Doubt,
+        head: Option<[u8; 32]>,
+    ) -> Result<Made, Outcome> {
         let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
         let notice = attempt.notice;
         let (person, identity, content) = campaign
@@ -181,7 +189,7 @@ impl AdapterCarrier {
             .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
         let token = self.app.master.token(attempt.campaign, notice);
         let mut out = campaign
-            .outgoing(&person, contact, self.routes[route].plan.channel, &token, attempt.started_at)
+            .outgoing(&person, contact, self.routes[route].plan.channel, &token, (attempt.started_at, head))
             .map_err(|p| fault(p.code, &p.message))?;
         // Some providers send no words but those they have approved.
         if let Some(words) = self.routes[route].adapter.worded(&out) {
@@ -211,7 +219,8 @@ impl AdapterCarrier {
         doubt: &Doubt,
         now: i64,
     ) -> Result<LookUp, String> {
-        let Made { out, .. } = self.made(route, campaign, doubt).map_err(|outcome| outcome.code)?;
+        // No provider is asked by a header.
+        let Made { out, .. } = self.made(route, campaign, doubt, None).map_err(|outcome| outcome.code)?;
         let query = Query { out: &out, provider_id: doubt.provider_id.as_deref(), sent: doubt.started_at };
         Ok(self.routes[route].adapter.look_up(&query, now).await)
     }

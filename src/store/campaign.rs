@@ -266,6 +266,7 @@ impl Tx<'_> {
             let sql = format!("truncate {}", parts.join(", "));
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
         }
+        self.drop_trees(no).await?;
         for sql in [
             "delete from reference where campaign = $1",
             "delete from sealed_person where campaign = $1",

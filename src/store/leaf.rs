@@ -29,7 +29,7 @@ impl LeafRef {
 
 /// What the leaves of a campaign need to know of it.
 #[derive(Debug)]
-pub(super) struct Named {
+pub struct Named {
     pub id: String,
     subjects: Option<SubjectKey>,
 }

@@ -31,9 +31,11 @@ pub mod report;
 pub mod route;
 pub mod sequence;
 pub mod settle;
+pub mod shown;
 mod sqlite;
 pub mod status;
 pub mod suspension;
+pub mod tree;
 pub mod worker;
 
 pub(crate) use engine::Engine;

@@ -257,7 +257,7 @@ impl Sequencer {
             .map_err(|e| LogError::Broken(format!("its head cannot be signed: {e}")))?;
         self.anchor.add(&seconds(at), &note)?;
         let signed = SignedHead { size: checkpoint.size, root: checkpoint.root, at, note };
-        let rows: Vec<TileRow> = changed.into_iter().map(|(id, hashes)| row_of(id, &hashes)).collect();
+        let rows = tile_rows(changed);
         let mut tx = self.store.begin_beside().await?;
         tx.add_head(head, &rows, &signed).await?;
         tx.commit().await?;
@@ -272,8 +272,10 @@ fn told(head: &SignedHead) -> Head {
     Head { size: head.size, digest: Sha256::digest(head.note.as_bytes()).into() }
 }
 
-fn row_of(id: TileId, hashes: &[Hash]) -> TileRow {
-    TileRow { level: id.level, index: id.index, hashes: hashes.concat() }
+/// Tiles as the store keeps them.
+pub fn tile_rows(tiles: Tiles) -> Vec<TileRow> {
+    let row = |(id, hashes): (TileId, Vec<Hash>)| TileRow { level: id.level, index: id.index, hashes: hashes.concat() };
+    tiles.into_iter().map(row).collect()
 }
 
 /// These tiles of a tree.

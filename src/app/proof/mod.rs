@@ -3,3 +3,4 @@
 pub mod anchor;
 pub mod attempt;
 pub mod log;
+pub mod recipients;
