@@ -21,6 +21,7 @@ mod mailboxes;
 mod metrics;
 mod overdue;
 pub mod preview;
+pub mod proof;
 mod reading;
 pub mod receipts;
 mod reconcile;
@@ -105,7 +106,9 @@ impl App {
     pub async fn open(config: Config) -> Result<App, AppError> {
         let master = master_key(&config)?;
         let store = open_store(&config).await?;
-        App::with(config, store, master).await
+        let app = App::with(config, store, master).await?;
+        app.check_log().await?;
+        Ok(app)
     }
 
     /// The same over a database of its own, for a dry run; nothing of it outlives the folder.

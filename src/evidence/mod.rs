@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`canonical`] | a leaf: JSON in the one form that its octets may have |
 //! | [`disclosure`] | the salted file whose SHA-256 stands in a leaf in the place of a personal value |
+//! | [`fact`] | what happened, as a leaf |
 //! | [`merkle`] | hashes, the right edge of a growing tree, and the verification of both kinds of proof |
 //! | [`tiles`] | a tree as rows of 256 hashes, and the making of proofs from them, for any earlier size too |
 //! | [`note`] | text with signature lines: keys, signing, opening |
@@ -17,6 +18,7 @@
 pub mod canonical;
 pub mod checkpoint;
 pub mod disclosure;
+pub mod fact;
 pub mod merkle;
 pub mod note;
 pub mod proof_file;
