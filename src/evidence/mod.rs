@@ -15,6 +15,7 @@
 //! | [`checkpoint`] | a tree's size and root as such a text |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
 
+pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
 pub mod disclosure;
