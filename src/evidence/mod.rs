@@ -16,6 +16,7 @@
 //! | [`policy`] | which logs and witnesses a reader believes, as a file |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
 
+pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
 pub mod disclosure;
