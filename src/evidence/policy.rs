@@ -101,7 +101,8 @@ impl Policy {
         for member in members {
             let place = self.find(member)?;
             // Nobody counts twice, neither within a group nor through two of them.
-            let taken = self.named.iter().any(|(_, other)| matches!(other, Member::Group(_, own) if own.contains(&place)));
+            let taken =
+                self.named.iter().any(|(_, other)| matches!(other, Member::Group(_, own) if own.contains(&place)));
             if taken || places.contains(&place) {
                 return Err("a member is in a group already");
             }
@@ -207,7 +208,8 @@ mod tests {
         let file = include_bytes!("../../tests/fixtures/evidence/oak.tlog-proof");
         let proof = ProofFile::parse(file).unwrap();
         let (two, three) = (witness(2), witness(3));
-        let text = format!("log {LOG}\nwitness one {WITNESS}\nwitness two {two}\nwitness three {three} https://x\n{rest}");
+        let text =
+            format!("log {LOG}\nwitness one {WITNESS}\nwitness two {two}\nwitness three {three} https://x\n{rest}");
         let policy = Policy::parse(text.as_bytes()).unwrap();
         assert_eq!(Policy::parse(policy.to_string().as_bytes()), Ok(policy.clone()));
         policy.verify(&proof, b"test entry data").map(|_| ())
