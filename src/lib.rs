@@ -19,6 +19,7 @@
 //! | [`providers`] | step: hands a message to whoever carries it; what goes wrong is an outcome, never an error |
 //! | [`mailbox`] | step: the messages that came back to a mailbox, which is left as it is found |
 //! | [`receipts`] | step: what a report by email says of whom; pure, and believes no address |
+//! | [`evidence`] | the evidence log in memory: leaves, trees, proofs, signed checkpoints; in public formats only, and pure |
 //! | [`desk`] | step: whose case comes next, when somebody may be called, why a case may be closed; pure |
 //! | [`model`] | the words and rules all of them share; pure: no I/O, no clock, no drawing of lots |
 //!
@@ -32,6 +33,7 @@ pub mod config;
 pub mod content;
 pub mod desk;
 pub mod dispatch;
+pub mod evidence;
 pub mod incident_file;
 pub mod intake;
 pub mod mailbox;

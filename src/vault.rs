@@ -5,8 +5,10 @@
 //! person. Look-ups go through keyed hashes, so that the database alone cannot be asked "is this address in it?".
 //! Every seal is bound to its place (campaign and person number), so that rows cannot be swapped.
 
+mod proof;
 mod report;
 
+pub use proof::{ContentKey, IdentityKey, SubjectKey};
 pub use report::{RawReport, SealedReport};
 
 use crate::model::channel::ContactKind;
@@ -24,6 +26,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const KEY: usize = 32;
 const NONCE: usize = 24;
+/// A wrapped key: nonce, key and tag.
+const WRAPPED: usize = NONCE + KEY + 16;
 /// A token's bytes: 6 of synthetic nonce and MAC, 12 of campaign and notice number.
 const TOKEN_MAC: usize = 6;
 const TOKEN_BODY: usize = 12;
@@ -53,7 +57,8 @@ pub struct CampaignKeys {
 /// A person as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedPerson {
-    /// The person's own key, wrapped: 72 bytes.
+    /// The person's own key, wrapped, and behind it the seed of their identity in the log: 104 bytes. Of persons that are
+    /// older than the log the first 72. Whose content was erased has zeroes and the seed; whose identity was, nothing.
     pub key: Vec<u8>,
     /// Nonce, ciphertext and tag.
     pub blob: Vec<u8>,
@@ -193,7 +198,9 @@ impl CampaignKeys {
         let own = Zeroizing::new(random::<KEY>());
         let place = self.place(number);
         let clear = Zeroizing::new(serde_json::to_vec(&Stored::of(person)).map_err(|_| VaultError::UnknownForm)?);
-        Ok(SealedPerson { key: seal(&self.wrap, own.as_slice(), &place)?, blob: seal(&own, &clear, &place)? })
+        let mut key = seal(&self.wrap, own.as_slice(), &place)?;
+        key.extend_from_slice(&random::<KEY>());
+        Ok(SealedPerson { key, blob: seal(&own, &clear, &place)? })
     }
 
     /// Seals a person who has changed under the key they have: what else is sealed under it still opens.
@@ -216,6 +223,7 @@ impl CampaignKeys {
     }
 
     fn own_key(&self, number: i64, wrapped: &[u8]) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
+        let wrapped = wrapped.get(..WRAPPED).ok_or(VaultError::DoesNotOpen)?;
         let own = Zeroizing::new(open(&self.wrap, wrapped, &self.place(number))?);
         Ok(Zeroizing::new(own.as_slice().try_into().map_err(|_| VaultError::UnknownForm)?))
     }
@@ -226,9 +234,22 @@ impl CampaignKeys {
 
     /// Opens what [`CampaignKeys::seal_person`] sealed for the same number.
     pub fn open_person(&self, number: i64, sealed: &SealedPerson) -> Result<Person, VaultError> {
-        let place = self.place(number);
+        self.open_under(number, &*self.own_key(number, &sealed.key)?, sealed)
+    }
+
+    /// As [`CampaignKeys::open_person`], with the keys that the person's commitments hang on.
+    pub fn open_with_keys(
+        &self,
+        number: i64,
+        sealed: &SealedPerson,
+    ) -> Result<(Person, IdentityKey, ContentKey), VaultError> {
         let own = self.own_key(number, &sealed.key)?;
-        let clear = Zeroizing::new(open(&own, &sealed.blob, &place)?);
+        let person = self.open_under(number, &own, sealed)?;
+        Ok((person, self.identity_of(number, &sealed.key, &own), ContentKey::of(&own)))
+    }
+
+    fn open_under(&self, number: i64, own: &[u8; KEY], sealed: &SealedPerson) -> Result<Person, VaultError> {
+        let clear = Zeroizing::new(open(own, &sealed.blob, &self.place(number))?);
         let stored: Stored<'_> = serde_json::from_slice(&clear).map_err(|_| VaultError::UnknownForm)?;
         stored.into_person()
     }

@@ -3,9 +3,10 @@
 use super::App;
 use super::approved::ApprovedRoute;
 use super::digests::approved_words_changed;
+use super::proof::attempt::proof_of;
 use super::routes::ReadyRoute;
 use crate::content::{Envelope, Sender, TemplateFiles, Texts};
-use crate::dispatch::{Carrier, Job, RoutePlan};
+use crate::dispatch::{Carried, Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
 use crate::model::contact::Contact;
 use crate::model::incident::CampaignPlan;
@@ -13,12 +14,13 @@ use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::person::Person;
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::providers::lookup::{LookUp, Query};
 use crate::providers::{Gate, Outgoing};
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
 use crate::store::reconcile::Doubt;
-use crate::vault::{CampaignKeys, MasterKey};
+use crate::vault::{CampaignKeys, ContentKey, IdentityKey, MasterKey, SealedPerson};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -72,9 +74,10 @@ impl OpenCampaign {
         contact: &Contact,
         channel: Channel,
         token: &str,
-        date: i64,
+        (date, head): (i64, Option<[u8; 32]>),
     ) -> Result<Outgoing, Problem> {
-        let rendered = self.texts.render(person, contact, channel, &self.envelope(token, date))?;
+        let envelope = Envelope { log_head: head, ..self.envelope(token, date) };
+        let rendered = self.texts.render(person, contact, channel, &envelope)?;
         Ok(Outgoing {
             channel,
             notice: token.to_owned(),
@@ -92,13 +95,14 @@ impl OpenCampaign {
         })
     }
 
-    /// What is on the envelope of a notice: the same in every attempt, but for the date.
+    /// What is on the envelope of a notice: the same in every attempt, but for the date and the head of the log.
     pub fn envelope(&self, token: &str, date: i64) -> Envelope {
         Envelope {
             message_id: format!("{token}@{}", self.domain),
             date,
             notice: token.to_owned(),
             campaign: self.id.clone(),
+            log_head: None,
         }
     }
 }
@@ -110,6 +114,13 @@ fn sender_of(text: &str) -> Option<Sender> {
         from_name: value.get("from_name").and_then(Value::as_str).map(str::to_owned),
         from_address: value.get("from_address")?.as_str()?.to_owned(),
     })
+}
+
+/// A notice in its final form, and the keys that its commitments hang on.
+struct Made {
+    out: Outgoing,
+    identity: IdentityKey,
+    content: ContentKey,
 }
 
 /// The adapters and the campaigns at work.
@@ -143,7 +154,7 @@ impl AdapterCarrier {
     }
 
     /// The notice in its final form, or the outcome that says why there is none.
-    fn outgoing(&self, job: &Job) -> Result<Outgoing, Outcome> {
+    fn outgoing(&self, job: &Job) -> Result<Made, Outcome> {
         let campaign = self
             .campaign(job.campaign)
             .ok_or_else(|| Outcome::new(Class::NotSent, "closed", "the campaign was closed before sending"))?;
@@ -158,33 +169,66 @@ impl AdapterCarrier {
             taken_at: None,
             sealed: job.due.sealed.clone(),
         };
-        self.made(job.route, &campaign, &attempt)
+        self.made(job.route, &campaign, &attempt, job.head.map(|head| head.digest))
     }
 
     /// The notice as an attempt sends it, or sent it.
-    fn made(&self, route: usize, campaign: &OpenCampaign, attempt: &Doubt) -> Result<Outgoing, Outcome> {
+    fn made(
+        &self,
+        route: usize,
+        campaign: &OpenCampaign,
+        attempt: &Doubt,
+        head: Option<[u8; 32]>,
+    ) -> Result<Made, Outcome> {
         let fault = |code: &str, text: &str| Outcome::new(Class::ContentRefused, code, text);
         let notice = attempt.notice;
-        let person = campaign
+        let (person, identity, content) = campaign
             .keys
-            .open_person(notice.person(), &attempt.sealed)
+            .open_with_keys(notice.person(), &attempt.sealed)
             .map_err(|e| fault("vault", &format!("the person's data does not open: {e}")))?;
         let contact = contact_of(&person, notice)
             .ok_or_else(|| fault("no-contact", "the person no longer has the contact of this notice"))?;
         let token = self.app.master.token(attempt.campaign, notice);
         let mut out = campaign
-            .outgoing(&person, contact, self.routes[route].plan.channel, &token, attempt.started_at)
+            .outgoing(&person, contact, self.routes[route].plan.channel, &token, (attempt.started_at, head))
             .map_err(|p| fault(p.code, &p.message))?;
         // Some providers send no words but those they have approved.
         if let Some(words) = self.routes[route].adapter.worded(&out) {
             out.rendered = words;
         }
-        Ok(Outgoing {
+        let out = Outgoing {
             idempotency_key: format!("{token}-{}", attempt.refusals),
             attempt: u32::try_from(attempt.attempt).unwrap_or(u32::MAX),
             hook: self.hooks[route].clone(),
             ..out
-        })
+        };
+        Ok(Made { out, identity, content })
+    }
+
+    /// A notice as an attempt sent it: (campaign, notice, attempt, when), `head` being what it carried of the log. Made anew
+    /// from the texts as approved, so it is the same to the octet; or why it cannot be made.
+    pub(super) fn again(
+        &self,
+        route: &str,
+        campaign: &OpenCampaign,
+        (no, notice, attempt, started_at): (i64, NoticeId, i64, i64),
+        sealed: &SealedPerson,
+        head: Option<[u8; 32]>,
+    ) -> Result<Rendered, String> {
+        let route = self.routes.iter().position(|r| r.plan.name == route);
+        let route = route.ok_or_else(|| "its route is not in the configuration any more.".to_owned())?;
+        let attempt = Doubt {
+            campaign: no,
+            notice,
+            attempt,
+            started_at,
+            provider_id: None,
+            refusals: 0,
+            first_due: 0,
+            taken_at: None,
+            sealed: sealed.clone(),
+        };
+        self.made(route, campaign, &attempt, head).map(|made| made.out.rendered).map_err(|outcome| outcome.text)
     }
 
     /// The routes whose providers can be asked what became of a notice: number and plan.
@@ -202,7 +246,8 @@ impl AdapterCarrier {
         doubt: &Doubt,
         now: i64,
     ) -> Result<LookUp, String> {
-        let out = self.made(route, campaign, doubt).map_err(|outcome| outcome.code)?;
+        // No provider is asked by a header.
+        let Made { out, .. } = self.made(route, campaign, doubt, None).map_err(|outcome| outcome.code)?;
         let query = Query { out: &out, provider_id: doubt.provider_id.as_deref(), sent: doubt.started_at };
         Ok(self.routes[route].adapter.look_up(&query, now).await)
     }
@@ -238,10 +283,11 @@ impl Carrier for AdapterCarrier {
         }
     }
 
-    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
-        let out = match self.outgoing(&job) {
-            Ok(out) => out,
-            Err(outcome) => return outcome,
+    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Carried {
+        let notice = job.due.notice;
+        let Made { out, identity, content } = match self.outgoing(&job) {
+            Ok(made) => made,
+            Err(outcome) => return outcome.into(),
         };
         let mut gate = Gate::default().holding(place).unless(job.halted).unless(job.stopping).under(job.lease);
         if let Some((slot, late)) = job.slot {
@@ -263,7 +309,10 @@ impl Carrier for AdapterCarrier {
             "attempt ended: {}",
             outcome.text
         );
-        outcome
+        let provider = (route.plan.name.as_str(), route.plan.provider.as_str());
+        let proof = proof_of(notice, &out, provider, &outcome, (&identity, &content))
+            .inspect_err(|error| tracing::error!(%error, "an attempt is not bound to its notice in the evidence log"));
+        Carried { outcome, proof: proof.ok() }
     }
 
     fn domain(&self, campaign: i64, due: &Due) -> Option<String> {

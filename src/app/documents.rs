@@ -52,7 +52,7 @@ impl Documents {
         let Some(row) = found.first().filter(|row| row.no == notice.person()) else { return Ok(None) };
         let person = open.keys.open_person(row.no, &row.sealed)?;
         let Some(contact) = person.contacts.get(usize::from(notice.contact())) else { return Ok(None) };
-        let mut out = open.outgoing(&person, contact, channel, wanted.token, now)?;
+        let mut out = open.outgoing(&person, contact, channel, wanted.token, (now, None))?;
         out.hook = Some(wanted.hook.to_owned());
         let document = adapter.answer(wanted.name, &out);
         Ok(document.map(|(kind, body)| Reply { status: 200, content_type: kind.to_owned(), body }))

@@ -105,8 +105,8 @@ pub(super) async fn import(
     notices.iter().for_each(|(_, notice)| files.note(notice));
     tx.add_problems(into.campaign, no, &notices).await?;
     tx.write_references(into.references).await?;
-    let last = read.next_person - 1;
-    tx.finish_source(into.campaign, no, &read.digest, &writing.sums, &tallies, last).await?;
+    let ends = (read.next_person - 1, jiff::Timestamp::now().as_microsecond());
+    tx.finish_source(into.campaign, no, &read.digest, &writing.sums, &tallies, ends).await?;
     tx.commit().await?;
     Ok(Imported { facts, digest: read.digest, sums: writing.sums, next_person: read.next_person })
 }

@@ -36,6 +36,7 @@ impl App {
         if standing(&approvals, &campaign).any(|a| same_name(&a.by, by)) {
             return Ok(campaign);
         }
+        self.seal_recipients(&campaign, now).await?;
         let required = OpenCampaign::open(&self.master, &campaign)?.plan.approvals as usize;
         let mut tx = self.store.begin().await?;
         tx.add_approval(campaign.no, now, by, &campaign.digests).await?;

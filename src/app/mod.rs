@@ -22,6 +22,7 @@ mod mailboxes;
 mod metrics;
 mod overdue;
 pub mod preview;
+pub mod proof;
 mod reading;
 pub mod receipts;
 mod reconcile;
@@ -104,6 +105,13 @@ impl AppError {
 impl App {
     /// Opens the database that the configuration names, with its master key.
     pub async fn open(config: Config) -> Result<App, AppError> {
+        let app = App::open_unchecked(config).await?;
+        app.check_log().await?;
+        Ok(app)
+    }
+
+    /// The same without a look at the evidence log: for putting it right.
+    pub async fn open_unchecked(config: Config) -> Result<App, AppError> {
         let master = master_key(&config)?;
         let store = open_store(&config).await?;
         App::with(config, store, master).await

@@ -214,6 +214,8 @@ impl Trial {
         let problem = self.plan.ladder.plan(&person.reach()).into_iter().find_map(|planned| {
             let contact = person.contacts.get(usize::from(planned.contact))?;
             let envelope = Envelope {
+                // As long as a real one.
+                log_head: Some([0; 32]),
                 message_id: "trial@trial.invalid".into(),
                 date: 0,
                 notice: "trial".into(),

@@ -46,6 +46,8 @@ impl App {
         // thread. In a set, so that it ends when this is dropped.
         let mut own_task = JoinSet::new();
         let mut beside = JoinSet::new();
+        let log = self.sequencer().await?;
+        beside.spawn(log.run());
         beside.spawn(reports.run());
         for mailbox in mailboxes {
             beside.spawn(mailbox.run());
@@ -62,6 +64,9 @@ impl App {
             Some(Err(_)) | None => Ok(End::Stopped),
         };
         carrier.close_routes().await;
-        Ok(end?)
+        drop(beside);
+        let end = end?;
+        self.sequencer().await?.catch_up().await?;
+        Ok(end)
     }
 }

@@ -41,6 +41,10 @@ pub mod desk_next;
 pub mod desk_note;
 pub mod desk_show;
 pub mod doctor;
+pub mod proof;
+pub mod proof_close;
+pub mod proof_person;
+pub mod proof_recover;
 pub mod provider;
 mod provider_hook;
 mod provider_lint;
@@ -94,6 +98,8 @@ pub enum Command {
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
     #[command(subcommand)]
+    Proof(proof::ProofCommand),
+    #[command(subcommand)]
     Bounce(bounce::BounceCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
@@ -133,6 +139,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args, context),
         Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
+        Command::Proof(command) => proof::run(&command, context),
         Command::Bounce(command) => bounce::run(&command, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

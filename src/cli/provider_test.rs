@@ -59,6 +59,7 @@ fn message(config: &Config, channel: Channel, to: Personal, now: Micros) -> Resu
     let token = format!("test-{:032x}", rand::random::<u128>());
     let domain = sender.from_address.rsplit('@').next().unwrap_or("localhost");
     let envelope = Envelope {
+        log_head: None,
         message_id: format!("{token}@{domain}"),
         date: now,
         notice: token.clone(),

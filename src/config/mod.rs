@@ -6,6 +6,7 @@
 //! by environment variable other than secrets.
 
 mod mailboxes;
+mod proof;
 mod read;
 mod route_settings;
 mod sender;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 pub use mailboxes::{ImapAccount, ImapTls, LMTP, LmtpListen, Place, ReturnBox};
+pub use proof::Proof;
 pub use sender::Mailbox;
 
 /// The variable that names the config file.
@@ -41,6 +43,7 @@ pub struct Config {
     /// Where mail servers deliver bounces to.
     pub lmtp: Option<LmtpListen>,
     pub server: Server,
+    pub proof: Proof,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
     let mailboxes = super::mailboxes::mailboxes(folder, root.tables("mailbox"), &routes);
     let lmtp = super::mailboxes::lmtp(folder, root.table("lmtp"), &routes);
     let server = server(root.table("server"));
+    let proof = super::proof::proof(folder, root.table("proof"));
     Some(Config {
         file: file.to_path_buf(),
         database: database?,
@@ -37,6 +38,7 @@ pub(super) fn config(file: &Path, root: &mut Table<'_>) -> Option<Config> {
         mailboxes,
         lmtp,
         server: server?,
+        proof: proof?,
     })
 }
 
@@ -82,15 +84,17 @@ fn kept_elsewhere(text: &str, folder: &Path) -> Option<SecretRef> {
 fn master_key(folder: &Path, mut table: Table<'_>) -> Option<SecretRef> {
     let how = "write master = \"file:master.key\"; `forewarn init` makes the file";
     let written = table.required("master", how)?.text()?;
-    written.parse("bad-reference", |text| {
-        // Never print the text: it may be the key itself.
-        match SecretRef::parse(text, folder) {
-            Some(SecretRef::Env(name)) if name.is_empty() => Err("names no variable after env:".to_owned()),
-            Some(SecretRef::File(_)) if text == "file:" => Err("names no file after file:".to_owned()),
-            Some(reference) => Ok(reference),
-            None => Err("must be env:NAME or file:PATH; a key never stands in this file".to_owned()),
-        }
-    })
+    written.parse("bad-reference", |text| reference(folder, text))
+}
+
+/// Where a key is kept. The text is never printed: it may be the key itself.
+pub(super) fn reference(folder: &Path, text: &str) -> Result<SecretRef, String> {
+    match SecretRef::parse(text, folder) {
+        Some(SecretRef::Env(name)) if name.is_empty() => Err("names no variable after env:".to_owned()),
+        Some(SecretRef::File(_)) if text == "file:" => Err("names no file after file:".to_owned()),
+        Some(reference) => Ok(reference),
+        None => Err("must be env:NAME or file:PATH; a key never stands in this file".to_owned()),
+    }
 }
 
 fn paths(folder: &Path, mut table: Table<'_>) -> Paths {

@@ -71,7 +71,8 @@ impl Frame {
         let mut out = Vec::with_capacity(2048 + parts.text.plain.len() * 3 / 2 + parts.html.plain.len() * 3 / 2);
         let to = to(parts);
         let date = date(envelope)?;
-        let Envelope { message_id, notice, .. } = envelope;
+        let Envelope { message_id, notice, log_head, .. } = envelope;
+        let head = log_head.map(|digest| format!("\r\nForewarn-Log: sha256={}", const_hex::encode(digest)));
         for piece in [
             self.constant.as_str(),
             &to,
@@ -83,6 +84,7 @@ impl Frame {
             message_id,
             ">\r\nX-Forewarn-Notice: ",
             notice,
+            head.as_deref().unwrap_or_default(),
             "\r\nContent-Type: multipart/alternative;\r\n boundary=\"",
             &boundary,
             "\"\r\n",

@@ -61,6 +61,9 @@ pub struct Envelope {
     /// An opaque token; travels as the header `X-Forewarn-Notice`.
     pub notice: String,
     pub campaign: String,
+    /// SHA-256 of the newest signed head of the evidence log: whoever keeps the email is a witness of the log as it was.
+    /// Travels as the header `Forewarn-Log`.
+    pub log_head: Option<[u8; 32]>,
 }
 
 /// The texts of a campaign, compiled: every language that has both templates and the incident's own text.

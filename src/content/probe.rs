@@ -84,7 +84,8 @@ fn rendered(
     let who =
         Person { reference: Personal::new("1000000001"), name: Personal::new(name), extra, role, ..Person::default() };
     let token = "probe@forewarn.invalid".to_owned();
-    let envelope = Envelope { message_id: token.clone(), date: 0, notice: token.clone(), campaign: token };
+    let envelope =
+        Envelope { message_id: token.clone(), date: 0, notice: token.clone(), campaign: token, log_head: None };
     render::render_in(texts, language, &who, &contact, channel, &envelope)
 }
 

@@ -102,6 +102,7 @@ fn person(name: &str, locale: &str) -> Person {
 
 fn envelope() -> Envelope {
     Envelope {
+        log_head: None,
         message_id: "n1.c1@example.com".into(),
         date: 1_794_000_000_000_000,
         notice: "tok-1".into(),

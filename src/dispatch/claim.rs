@@ -13,6 +13,7 @@ use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::outcome::Class;
 use crate::model::time::{HOUR, Micros, SECOND};
 use crate::store::claim::Due;
+use crate::store::leaf::Head;
 use crate::store::{StoreError, Tx};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -104,16 +105,16 @@ impl Route {
     }
 
     /// Claimed and not yet ended notices at most: enough that no connection waits for the next commit, few enough that
-    /// a crash leaves little in doubt. Where an unknown notice would land on a human's desk, no more than are on the
-    /// wire and one each behind them.
+    /// a crash leaves little in doubt. Where an unknown notice would land on a human's desk, because it may neither be
+    /// repeated nor is known again by its key, no more than are on the wire and one each behind them.
     fn window(&self) -> usize {
         if !self.plan.limits.is_empty() || !self.plan.domain_limits.is_empty() {
             // A slot is reserved for a moment: whoever has one must not wait behind others.
             return self.plan.concurrency;
         }
         match self.plan.channel {
-            Channel::Email => (self.plan.concurrency * 16).clamp(16, 1024),
-            Channel::Sms | Channel::Phone => self.plan.concurrency * 2,
+            Channel::Sms | Channel::Phone if !self.plan.idempotent => self.plan.concurrency * 2,
+            Channel::Email | Channel::Sms | Channel::Phone => (self.plan.concurrency * 16).clamp(16, 1024),
         }
     }
 
@@ -198,6 +199,7 @@ pub(super) async fn claim<C: Carrier>(
     if total == 0 {
         return Ok(claimed);
     }
+    let head = tx.head();
     let due = tx.due(live.no, channel, moment.now, total).await?;
     let (due, doubted) = not_in_question(tx, routes, live.no, due, moment.now).await?;
     tx.postpone(live.no, &doubted).await?;
@@ -210,12 +212,13 @@ pub(super) async fn claim<C: Carrier>(
             continue;
         }
         let (taken, postponed) =
-            claim_for_route(tx, carrier, &mut routes[i], live, share, (schedule, heart.worker), moment).await?;
+            claim_for_route(tx, carrier, &mut routes[i], live, share, (schedule, heart.worker, head), moment).await?;
         claimed.postponed |= postponed;
         let route = &mut routes[i];
         route.in_flight += taken.len();
         route.given += taken.len() as u64;
         claimed.jobs.extend(taken.into_iter().map(|(due, slot)| Job {
+            head,
             campaign: live.no,
             route: i,
             attempt: due.attempts + 1,
@@ -318,7 +321,7 @@ async fn claim_for_route<C: Carrier>(
     route: &mut Route,
     live: &Live,
     due: Vec<Due>,
-    (mut schedule, worker): (Option<Schedule>, i64),
+    (mut schedule, worker, head): (Option<Schedule>, i64, Option<Head>),
     moment: Moment,
 ) -> Result<(Vec<Taken>, bool), StoreError> {
     let now = moment.now;
@@ -363,7 +366,7 @@ async fn claim_for_route<C: Carrier>(
             tx.set_schedule(&plan.name, "", &s.print()).await?;
         }
         let notices: Vec<&Due> = taken.iter().map(|(due, _)| due).collect();
-        tx.mark_sending(live.no, (&plan.name, &plan.provider), &notices, worker, now).await?;
+        tx.mark_sending(live.no, (&plan.name, &plan.provider), &notices, (worker, head), now).await?;
     }
     Ok((taken, !postponed.is_empty()))
 }

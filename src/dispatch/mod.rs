@@ -23,6 +23,7 @@ mod turn;
 pub use pulse::Pulse;
 pub use run::{Dispatcher, End, Until};
 
+use crate::evidence::fact::AttemptProof;
 use crate::model::channel::Channel;
 use crate::model::incident::CampaignPlan;
 use crate::model::ladder::Evidence;
@@ -33,6 +34,7 @@ use crate::model::problem::Problem;
 use crate::model::time::Micros;
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
+use crate::store::leaf::Head;
 use limiter::Window;
 use std::future::Future;
 use std::sync::Arc;
@@ -91,6 +93,21 @@ pub struct Job {
     pub stopping: Arc<AtomicBool>,
     /// The worker's right to send.
     pub lease: Arc<Lease>,
+    /// The head of the evidence log that its notice carries.
+    pub head: Option<Head>,
+}
+
+/// How an attempt ended, and what it is bound to in the evidence log, where its notice was made.
+#[derive(Debug)]
+pub struct Carried {
+    pub outcome: Outcome,
+    pub proof: Option<AttemptProof>,
+}
+
+impl From<Outcome> for Carried {
+    fn from(outcome: Outcome) -> Carried {
+        Carried { outcome, proof: None }
+    }
 }
 
 /// What turns a claimed notice into an outcome.
@@ -103,7 +120,7 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// Renders and sends. Never fails: what goes wrong is an outcome.
     /// `place` is the right to be made ready; the next notice of the route gets it when it is dropped.
-    fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> impl Future<Output = Outcome> + Send;
+    fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> impl Future<Output = Carried> + Send;
 
     /// The lower-case domain the notice goes to, where it goes by email.
     fn domain(&self, campaign: i64, due: &Due) -> Option<String>;

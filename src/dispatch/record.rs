@@ -1,6 +1,7 @@
 //! From ended attempts to what is written: the pure `decide` applied to a batch.
 
 use super::RoutePlan;
+use crate::evidence::fact::AttemptProof;
 use crate::model::decide::{Ended as Facts, decide};
 use crate::model::incident::CampaignPlan;
 use crate::model::ladder::Evidence;
@@ -20,6 +21,7 @@ pub(super) struct Back {
     pub due: Due,
     pub attempt: i64,
     pub outcome: Outcome,
+    pub proof: Option<AttemptProof>,
 }
 
 /// Decides what follows from an attempt.
@@ -46,6 +48,7 @@ pub(super) fn ended(plan: &CampaignPlan, route: &RoutePlan, back: Back, now: Mic
         named_by_id: route.named_by_id,
         refusals: back.due.refusals,
         outcome: back.outcome,
+        proof: back.proof,
         decision,
         alone: back.attempt == 1 && plan.ladder.first(&back.due.reach).map(|p| p.id(person)) == Some(back.due.notice),
     }
@@ -95,6 +98,7 @@ fn without_carrier(
         named_by_id: false,
         refusals: orphan.refusals,
         outcome,
+        proof: None,
         decision,
         alone: false,
     }

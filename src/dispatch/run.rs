@@ -6,7 +6,7 @@ use super::heart::{Heart, LEASE, Time};
 use super::live::Live;
 use super::pulse::Pulse;
 use super::record::Back;
-use super::{Carrier, Job, RoutePlan};
+use super::{Carried, Carrier, Job, RoutePlan};
 use crate::model::channel::Channel;
 use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
@@ -314,27 +314,30 @@ impl<C: Carrier> Dispatcher<C> {
             let (campaign, worker, route, due, attempt) =
                 (job.campaign, job.worker, job.route, job.due.clone(), job.attempt);
             let carried = async {
+                let not_sent = |code: &str, text: &str| Carried::from(Outcome::new(Class::NotSent, code, text));
                 let Ok(place) = permits.acquire_owned().await else {
-                    return Outcome::new(Class::NotSent, "halted", "stopped before sending");
+                    return not_sent("halted", "stopped before sending");
                 };
                 // What waited behind others learns here what they found out.
                 if rests.get() && !probe {
-                    return Outcome::new(Class::NotSent, "route-rests", "its route rests; it goes back unharmed");
+                    return not_sent("route-rests", "its route rests; it goes back unharmed");
                 }
                 if job.halted.load(Ordering::Relaxed) || job.stopping.load(Ordering::Relaxed) {
-                    return Outcome::new(Class::NotSent, "halted", "paused or stopped before sending");
+                    return not_sent("halted", "paused or stopped before sending");
                 }
                 if !lease.holds(std::time::Instant::now()) {
-                    return Outcome::new(Class::NotSent, "lease-ended", "the worker lost touch with the database");
+                    return not_sent("lease-ended", "the worker lost touch with the database");
                 }
-                let outcome = carrier.carry(job, place).await;
-                rests.note(outcome.class);
-                outcome
+                let carried = carrier.carry(job, place).await;
+                rests.note(carried.outcome.class);
+                carried
             };
-            let outcome = std::panic::AssertUnwindSafe(carried).catch_unwind().await.unwrap_or_else(|_| {
-                Outcome::new(Class::Unknown, "fault", "a fault in forewarn ended this attempt; please report it")
+            let carried = std::panic::AssertUnwindSafe(carried).catch_unwind().await.unwrap_or_else(|_| {
+                let text = "a fault in forewarn ended this attempt; please report it";
+                Outcome::new(Class::Unknown, "fault", text).into()
             });
-            if sender.send(Back { campaign, worker, route, due, attempt, outcome }).is_err() {
+            let Carried { outcome, proof } = carried;
+            if sender.send(Back { campaign, worker, route, due, attempt, outcome, proof }).is_err() {
                 tracing::debug!("the worker ended before an outcome came back");
             }
         });

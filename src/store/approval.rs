@@ -43,9 +43,10 @@ impl Tx<'_> {
         by: &str,
         digests: &Digests,
     ) -> Result<(), StoreError> {
+        let kept = self.approval_fact(campaign, at, by, digests).await?;
         sqlx::query(
-            "insert into approval (campaign, at, by_name, list_digest, texts_digest, ladder_digest)
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into approval (campaign, at, by_name, list_digest, texts_digest, ladder_digest, leaf, salt)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(campaign)
         .bind(at)
@@ -53,6 +54,8 @@ impl Tx<'_> {
         .bind(&digests.list)
         .bind(&digests.texts)
         .bind(&digests.ladder)
+        .bind(kept.leaf.0)
+        .bind(kept.salt.to_vec())
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
@@ -69,6 +72,9 @@ impl Tx<'_> {
                 .execute(self.conn())
                 .await
                 .map_err(|e| self.fail(e))?;
+        if done.rows_affected() > 0 {
+            self.fact(campaign, at, "approval.void", &[]).await?;
+        }
         Ok(done.rows_affected())
     }
 }

@@ -5,6 +5,7 @@ use super::{Store, StoreError, Tx};
 use crate::model::campaign::{CampaignState, Digests};
 use crate::model::incident::CampaignKind;
 use crate::model::time::Micros;
+use crate::vault::SubjectKey;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -163,8 +164,8 @@ impl Tx<'_> {
     pub async fn insert_campaign(&mut self, c: &Campaign) -> Result<(), StoreError> {
         sqlx::query(
             "insert into campaign (no, id, incident, kind, title, state, created_at, created_by, incident_file, templates,
-                                   sender, list_digest, texts_digest, ladder_digest, keys)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                                   sender, list_digest, texts_digest, ladder_digest, keys, subjects)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(c.no)
         .bind(&c.id)
@@ -181,9 +182,11 @@ impl Tx<'_> {
         .bind(&c.digests.texts)
         .bind(&c.digests.ladder)
         .bind(c.keys.as_slice())
+        .bind(SubjectKey::new().bytes().to_vec())
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
+        self.made_campaign = true;
         self.make_partitions(c.no).await
     }
 
@@ -263,6 +266,7 @@ impl Tx<'_> {
             let sql = format!("truncate {}", parts.join(", "));
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await.map_err(|e| self.fail(e))?;
         }
+        self.drop_trees(no).await?;
         for sql in [
             "delete from reference where campaign = $1",
             "delete from sealed_person where campaign = $1",
@@ -302,12 +306,15 @@ impl Tx<'_> {
         what: &str,
         text: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("insert into note (campaign, at, by_name, what, text) values ($1, $2, $3, $4, $5)")
+        let kept = self.note_fact(campaign, None, at, (by, what, text), None).await?;
+        sqlx::query("insert into note (campaign, at, by_name, what, text, leaf, salt) values ($1, $2, $3, $4, $5, $6, $7)")
             .bind(campaign)
             .bind(at)
             .bind(by)
             .bind(what)
             .bind(text)
+            .bind(kept.leaf.0)
+            .bind(kept.salt.to_vec())
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;

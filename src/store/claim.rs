@@ -1,6 +1,8 @@
 //! Taking notices for sending: durable before a byte is on the wire.
 
+use super::leaf::Head;
 use super::{Engine, Store, StoreError, Tx, json};
+use crate::evidence::fact::{self, Attempt, Scene};
 use crate::model::channel::Channel;
 use crate::model::notice::{NoticeId, NoticeState};
 use crate::model::time::Micros;
@@ -153,17 +155,25 @@ impl Tx<'_> {
         rows.iter().map(|row| due_of(store, row)).collect()
     }
 
-    /// Marks notices `sending` by this worker and opens their attempts in the log.
+    /// Marks notices `sending` by this worker and opens their attempts in the log. They carry `head`.
     pub async fn mark_sending(
         &mut self,
         campaign: i64,
         route: (&str, &str),
         notices: &[&Due],
-        worker: i64,
+        (worker, head): (i64, Option<Head>),
         now: Micros,
     ) -> Result<(), StoreError> {
         let (route, provider) = route;
-        let rows: Vec<_> = notices.iter().map(|d| (d.notice.0, d.attempts + 1, d.first_due)).collect();
+        let named = self.named(campaign).await?;
+        let scene = Scene::new(&named.id, now);
+        let mut rows = Vec::with_capacity(notices.len());
+        for d in notices {
+            let subject = named.subject(d.notice.person());
+            let attempt = Attempt { notice: d.notice, no: d.attempts + 1, route, subject: &subject };
+            let leaf = self.leaf(fact::attempt_started(&scene, &attempt, head.map(|head| head.size)))?;
+            rows.push((d.notice.0, d.attempts + 1, d.first_due, leaf.0));
+        }
         let rows = json(&rows);
         sqlx::query(self.engine().by_batch(
             "update notice set state = 'sending', due_at = null, attempts = cast(j.value ->> 1 as bigint), route = $2,
@@ -180,8 +190,9 @@ impl Tx<'_> {
         .await
         .map_err(|e| self.fail(e))?;
         sqlx::query(
-            "insert into attempt (campaign, notice, no, route, provider, started_at)
-             select $1, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), $2, $3, $4 from json_each($5)",
+            "insert into attempt (campaign, notice, no, route, provider, started_at, start_leaf)
+             select $1, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), $2, $3, $4,
+                    cast(value ->> 3 as bigint) from json_each($5)",
         )
         .bind(campaign)
         .bind(route)

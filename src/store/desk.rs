@@ -282,8 +282,11 @@ impl Tx<'_> {
 
     /// Notes something about one person.
     pub async fn add_person_note(&mut self, campaign: i64, note: &NewNote<'_>) -> Result<(), StoreError> {
+        let words = (note.by, note.what, note.text);
+        let kept = self.note_fact(campaign, Some(note.notice), note.at, words, note.sealed).await?;
         sqlx::query(
-            "insert into note (campaign, notice, at, by_name, what, text, sealed) values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into note (campaign, notice, at, by_name, what, text, sealed, leaf, salt)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(campaign)
         .bind(note.notice.0)
@@ -292,6 +295,8 @@ impl Tx<'_> {
         .bind(note.what)
         .bind(note.text)
         .bind(note.sealed.map(<[u8]>::to_vec))
+        .bind(kept.leaf.0)
+        .bind(kept.salt.to_vec())
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;

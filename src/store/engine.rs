@@ -31,6 +31,9 @@ const CAMPAIGN_STATE: i32 = 0x66_77_01;
 const PLANNING: i32 = 0x66_77_02;
 const IMPORT: i32 = 0x66_77_03;
 
+/// Asks for the right to give facts their places in the evidence log.
+pub(super) const TRY_SEQUENCING: &str = "select pg_try_advisory_xact_lock(6715140, 0)";
+
 impl Engine {
     /// A statement that looks rows up by a batch `j`. Such statements write the campaign as `$1 + 0 * …` of the batch's
     /// row: with a plain `$1` SQLite's planner walks the whole campaign for every batch instead of looking up each row.
@@ -66,6 +69,14 @@ impl Engine {
         match self {
             Engine::Sqlite => String::new(),
             Engine::Postgres => format!(" for update of {rows} skip locked"),
+        }
+    }
+
+    /// The octets behind hexadecimal digits.
+    pub(super) fn octets(self, digits: &str) -> String {
+        match self {
+            Engine::Sqlite => format!("unhex({digits})"),
+            Engine::Postgres => format!("decode({digits}, 'hex')"),
         }
     }
 

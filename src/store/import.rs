@@ -7,6 +7,7 @@ mod references;
 
 use super::{Engine, ROWS_PER_STATEMENT, Store, StoreError, Tx, json};
 use crate::model::problem::Problem;
+use crate::model::time::Micros;
 use crate::vault::SealedPerson;
 pub use references::{ReferenceHash, References};
 use serde_json::json;
@@ -185,11 +186,12 @@ impl Tx<'_> {
         digest: &str,
         sums: &SourceSums,
         tallies: &[(String, String, i64)],
-        last_person: i64,
+        (last_person, now): (i64, Micros),
     ) -> Result<(), StoreError> {
+        let kept = self.list_fact(campaign, source, digest, sums, now).await?;
         sqlx::query(
             "update source set digest = $3, rows_read = $4, persons = $5, merged = $6, rejected = $7,
-                               without_contact = $8, complete = 1
+                               without_contact = $8, complete = 1, leaf = $9, salt = $10
              where campaign = $1 and no = $2",
         )
         .bind(campaign)
@@ -200,6 +202,8 @@ impl Tx<'_> {
         .bind(sums.merged)
         .bind(sums.rejected)
         .bind(sums.without_contact)
+        .bind(kept.leaf.0)
+        .bind(kept.salt.to_vec())
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;

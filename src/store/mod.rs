@@ -12,9 +12,11 @@ pub mod claim;
 pub mod desk;
 mod engine;
 mod error;
+pub mod fact;
 pub mod followup;
 pub mod import;
 pub mod integrity;
+pub mod leaf;
 mod lock;
 pub mod log;
 pub mod mailbox;
@@ -28,10 +30,13 @@ pub mod reconcile;
 pub mod record;
 pub mod report;
 pub mod route;
+pub mod sequence;
 pub mod settle;
+pub mod shown;
 mod sqlite;
 pub mod status;
 pub mod suspension;
+pub mod tree;
 pub mod worker;
 
 pub(crate) use engine::Engine;
@@ -55,6 +60,8 @@ pub const ROWS_PER_STATEMENT: usize = 500;
 #[derive(Clone, Debug)]
 pub struct Store {
     place: Arc<Place>,
+    /// What was learnt of the evidence log.
+    known: Arc<leaf::Known>,
     writer: AnyPool,
     readers: AnyPool,
 }
@@ -66,6 +73,10 @@ pub struct Tx<'s> {
     committed: bool,
     /// Changes of sums, written together at the end: (campaign, kind, name).
     sums: BTreeMap<(i64, String, String), i64>,
+    /// Facts for the evidence log, written together at the end.
+    leaves: leaf::Leaves,
+    /// A campaign was made in it, of which nothing may be remembered before it is committed.
+    made_campaign: bool,
 }
 
 impl Store {
@@ -86,7 +97,7 @@ impl Store {
         migrate(&sqlite::MIGRATIONS, &writer, &place).await?;
         let readers = sqlite::pool(options, 4).await.map_err(fail)?;
         sqlite::restrict(path);
-        Ok(Store { place: Arc::new(place), writer, readers })
+        Ok(Store { place: Arc::new(place), known: Arc::default(), writer, readers })
     }
 
     /// Connects to the PostgreSQL database at this address and brings its tables up to date.
@@ -98,7 +109,7 @@ impl Store {
         let writer = postgres::pool(options.clone(), 1);
         migrate(&postgres::MIGRATIONS, &writer, &place).await?;
         let readers = postgres::pool(options, 4);
-        Ok(Store { place: Arc::new(place), writer, readers })
+        Ok(Store { place: Arc::new(place), known: Arc::default(), writer, readers })
     }
 
     /// The file of the embedded database.
@@ -171,7 +182,8 @@ impl Store {
     async fn begin_on(&self, pool: &AnyPool, text: String) -> Result<Tx<'_>, StoreError> {
         let mut connection = pool.acquire().await.map_err(|e| self.fail(e))?;
         let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut *connection).await;
-        let tx = Tx { store: self, connection, committed: false, sums: BTreeMap::new() };
+        let (sums, leaves) = (BTreeMap::new(), leaf::Leaves::default());
+        let tx = Tx { store: self, connection, committed: false, sums, leaves, made_campaign: false };
         begun.map_err(|e| self.fail(e))?;
         Ok(tx)
     }
@@ -211,6 +223,7 @@ impl Store {
 
 impl Tx<'_> {
     pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.write_leaves().await?;
         self.write_sums().await?;
         sqlx::query("commit").execute(&mut *self.connection).await.map_err(|e| self.store.fail(e))?;
         self.committed = true;

@@ -2,6 +2,7 @@
 
 use super::receipt::OPEN_CALL;
 use super::{Engine, StoreError, Tx, json};
+use crate::evidence::fact::{self, Attempt, AttemptProof, Scene};
 use crate::model::channel::Channel;
 use crate::model::decide::Decision;
 use crate::model::ladder::Ladder;
@@ -24,6 +25,8 @@ pub struct Ended {
     pub named_by_id: bool,
     pub refusals: u32,
     pub outcome: Outcome,
+    /// What it is bound to in the evidence log, where its notice was made.
+    pub proof: Option<AttemptProof>,
     pub decision: Decision,
     /// The person had no notice but this one: it is the first attempt of the ladder's first.
     pub alone: bool,
@@ -90,17 +93,21 @@ impl Tx<'_> {
     }
 
     async fn finish_attempts(&mut self, campaign: i64, ended: &[Ended], now: Micros) -> Result<(), StoreError> {
-        let rows: Vec<_> = ended
-            .iter()
-            .map(|e| {
-                let o = &e.outcome;
-                let class = o.class.as_str();
-                (e.notice.0, e.attempt, class, e.decision.state.as_str(), &o.code, &o.text, &o.provider_id)
-            })
-            .collect();
+        let named = self.named(campaign).await?;
+        let scene = Scene::new(&named.id, now);
+        let mut rows = Vec::with_capacity(ended.len());
+        for e in ended {
+            let o = &e.outcome;
+            let class = o.class.as_str();
+            let subject = named.subject(e.notice.person());
+            let attempt = Attempt { notice: e.notice, no: e.attempt, route: &e.route, subject: &subject };
+            let leaf = self.leaf(fact::attempt_ended(&scene, &attempt, (class, &o.code), e.proof.as_ref()))?;
+            let state = e.decision.state.as_str();
+            rows.push((e.notice.0, e.attempt, class, state, &o.code, &o.text, &o.provider_id, leaf.0));
+        }
         sqlx::query(self.engine().by_batch(
             "update attempt set finished_at = $2, class = j.value ->> 2, state = j.value ->> 3, code = j.value ->> 4,
-                    text = j.value ->> 5, provider_id = j.value ->> 6
+                    text = j.value ->> 5, provider_id = j.value ->> 6, end_leaf = cast(j.value ->> 7 as bigint)
              from json_each($3) as j
              where attempt.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and attempt.notice = cast(j.value ->> 0 as bigint)

@@ -376,16 +376,16 @@ impl Tx<'_> {
             return Ok(());
         }
         let mut changes = Vec::new();
-        let rows: Vec<Value> = receipts
-            .iter()
-            .map(|r| {
+        let mut rows: Vec<Value> = Vec::with_capacity(receipts.len());
+        for r in receipts {
+                let kept = self.receipt_fact(campaign, r).await?;
                 changes.push(("receipt".to_owned(), r.event.as_str().to_owned(), 1));
                 let class = match r.event {
                     Event::Failed(class) => Some(class.as_str()),
                     Event::Progress | Event::Delivered | Event::Acknowledged | Event::Complained => None,
                 };
                 let state = r.state.map(NoticeState::as_str);
-                json!([
+                rows.push(json!([
                     r.notice.0,
                     r.attempt,
                     r.report,
@@ -398,18 +398,22 @@ impl Tx<'_> {
                     r.at,
                     r.received_at,
                     r.sign,
-                    state
-                ])
-            })
-            .collect();
-        sqlx::query(
+                    state,
+                    kept.leaf.0,
+                    const_hex::encode(kept.salt)
+                ]));
+        }
+        let sql = format!(
             "insert into receipt (campaign, notice, attempt, report, route, event, class, code, text, provider_id, at,
-                                  received_at, sign, state)
+                                  received_at, sign, state, leaf, salt)
              select $1, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), cast(value ->> 2 as bigint),
                     value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
-                    cast(value ->> 9 as bigint), cast(value ->> 10 as bigint), cast(value ->> 11 as bigint), value ->> 12
+                    cast(value ->> 9 as bigint), cast(value ->> 10 as bigint), cast(value ->> 11 as bigint), value ->> 12,
+                    cast(value ->> 13 as bigint), {}
              from json_each($2)",
-        )
+            self.engine().octets("value ->> 14")
+        );
+        sqlx::query(AssertSqlSafe(sql))
         .bind(campaign)
         .bind(json(&rows))
         .execute(self.conn())

@@ -71,14 +71,14 @@ impl Carrier for Scripted {
 
     fn close(&self, _: i64) {}
 
-    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> Outcome {
+    async fn carry(&self, job: Job, place: OwnedSemaphorePermit) -> forewarn::dispatch::Carried {
         let mut gate = Gate::default().holding(place).under(job.lease.clone());
         gate = gate.unless(job.halted.clone()).unless(job.stopping.clone());
         if let Some((slot, late)) = job.slot {
             gate = gate.at_slot(slot, late);
         }
         if let Err(shut) = gate.open().await {
-            return shut.outcome();
+            return shut.outcome().into();
         }
         let mut carried = Carried {
             campaign: job.campaign,
@@ -104,7 +104,7 @@ impl Carrier for Scripted {
         };
         carried.outcome = Some(class);
         self.carried.lock().unwrap()[at] = carried;
-        outcome(class)
+        outcome(class).into()
     }
 
     fn domain(&self, _: i64, due: &Due) -> Option<String> {
@@ -306,7 +306,7 @@ impl TestApp {
         for (kind, name) in [("person", "in_flight"), ("locale", "en"), ("country", "DE")] {
             tallies.push((kind.into(), name.into(), persons));
         }
-        tx.finish_source(no, 1, "digest", &sums, &tallies, persons).await.unwrap();
+        tx.finish_source(no, 1, "digest", &sums, &tallies, (persons, now())).await.unwrap();
         tx.commit().await.unwrap();
         self.move_to(no, CampaignState::Running).await;
         no

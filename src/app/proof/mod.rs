@@ -1,0 +1,12 @@
+//! Proof of notification: what each fact is bound to, and how it is shown.
+
+pub mod anchor;
+pub mod attempt;
+pub mod certificate;
+pub mod closing;
+pub mod log;
+pub mod person;
+pub mod recipients;
+pub mod recover;
+mod words;
+pub mod zip;

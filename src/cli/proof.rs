@@ -1,0 +1,23 @@
+//! `forewarn proof`: show a stranger how somebody was told, and check what was shown.
+
+use super::{Context, Failure, proof_close, proof_person, proof_recover};
+use clap::Subcommand;
+
+/// Prove who was told what, when and how; and verify such a proof
+#[derive(Subcommand, Debug)]
+pub enum ProofCommand {
+    /// Make the bundle that proves how one person was told
+    Person(proof_person::ProofPersonArgs),
+    /// Close a campaign in the evidence log, so that bundles show that no fact is missing
+    Close(proof_close::ProofCloseArgs),
+    /// Begin a new log after the database was lost and an older one restored; the log says that it was
+    Recover(proof_recover::ProofRecoverArgs),
+}
+
+pub(super) fn run(command: &ProofCommand, context: &Context) -> Result<(), Failure> {
+    match command {
+        ProofCommand::Person(args) => proof_person::run(args, context),
+        ProofCommand::Close(args) => proof_close::run(args, context),
+        ProofCommand::Recover(args) => proof_recover::run(args, context),
+    }
+}
