@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod import;
 pub mod lifecycle;
 pub mod lmtp;
+mod least;
 mod mailboxes;
 mod metrics;
 mod overdue;

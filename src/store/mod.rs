@@ -22,6 +22,7 @@ mod lock;
 pub mod log;
 pub mod mailbox;
 pub mod overdue;
+mod owed;
 pub mod plan;
 mod postgres;
 pub mod preview;
