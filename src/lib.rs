@@ -19,8 +19,8 @@
 //! | [`providers`] | step: hands a message to whoever carries it; what goes wrong is an outcome, never an error |
 //! | [`mailbox`] | step: the messages that came back to a mailbox, which is left as it is found |
 //! | [`receipts`] | step: what a report by email says of whom; pure, and believes no address |
+//! | [`evidence`] | the evidence log in memory: leaves, trees, proofs, signed checkpoints; in public formats only, and pure |
 //! | [`desk`] | step: whose case comes next, when somebody may be called, why a case may be closed; pure |
-//! | [`evidence`] | the log of facts as a Merkle tree, its proofs and disclosures; pure |
 //! | [`model`] | the words and rules all of them share; pure: no I/O, no clock, no drawing of lots |
 //!
 //! Two promises hold everywhere. Nobody is forgotten: rows = persons + merged + rejected, and the standings of persons

@@ -421,3 +421,6 @@ fn nest(out: &mut String, wrong: &mut Option<CannotWrite>, fill: impl FnOnce(&mu
     fill(&mut Writer { out, wrong, last: None });
     out.push('}');
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,89 @@ impl Checkpoint {
         Ok(SignedCheckpoint { checkpoint, signatures: opened.signatures })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=";
+    const ORIGIN: &str = "example.com/behind-the-sofa";
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint { origin: ORIGIN.to_owned(), size: 20_852_163, root: hash_from_base64(ROOT).unwrap() }
+    }
+
+    #[test]
+    fn the_example_of_the_specification_is_written_and_read() {
+        let text = format!("{ORIGIN}\n20852163\n{ROOT}\n");
+        assert_eq!(checkpoint().to_string(), text);
+        assert_eq!(Checkpoint::parse(&text), Ok(checkpoint()));
+        assert_eq!(Checkpoint::parse(&format!("{text}one more\nand another\n")), Ok(checkpoint()));
+    }
+
+    #[test]
+    fn what_is_no_checkpoint_is_refused_with_its_line() {
+        let line = |text: &str| match Checkpoint::parse(text) {
+            Err(CheckpointError::BadLine { line, .. }) => Some(line),
+            other => panic!("{text:?}: {other:?}"),
+        };
+        for (text, want) in [
+            ("".to_owned(), 0),
+            (format!("Log\n123\n{ROOT}"), 0),
+            ("\n".to_owned(), 1),
+            (format!("\n9944\n{ROOT}\n"), 1),
+            ("Log\n".to_owned(), 2),
+            (format!("Log\nbananas\n{ROOT}\n"), 2),
+            (format!("Log\n-34\n{ROOT}\n"), 2),
+            (format!("Log\n034\n{ROOT}\n"), 2),
+            (format!("Log\n+34\n{ROOT}\n"), 2),
+            (format!("Log\n34 \n{ROOT}\n"), 2),
+            (format!("Log\n3438945738945739845734895735\n{ROOT}\n"), 2),
+            ("Head\n9944\n".to_owned(), 3),
+            ("Log\n123\nThisIsn'tBase64\n".to_owned(), 3),
+            ("Log\n123\nYmFuYW5hcw==\n".to_owned(), 3),
+            (format!("Log\n123\n{}\n", ROOT.trim_end_matches('=')), 3),
+            (format!("Log\n123\n{}\n", ROOT.replace("q2I=", "q2J=")), 3),
+            (format!("Log\n123\n{ROOT}\n\n"), 4),
+            (format!("Log\n123\n{ROOT}\nmore\n\nmore\n"), 5),
+        ] {
+            assert_eq!(line(&text), Some(want), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_keys_that_are_called_as_the_log_sign_for_it() {
+        let own = SigningKey::from_seed(ORIGIN, &[1; 32]).unwrap();
+        let next = SigningKey::from_seed(ORIGIN, &[2; 32]).unwrap();
+        let other = SigningKey::from_seed("example.com/other", &[3; 32]).unwrap();
+        let keys = |of: &[&SigningKey]| of.iter().map(|key| key.verifier().clone()).collect::<Vec<_>>();
+        let signed = |of: &[&SigningKey]| checkpoint().sign(of).unwrap();
+        let open = |note: &str, trusted: &[&SigningKey]| {
+            Checkpoint::open(note.as_bytes(), ORIGIN, &keys(trusted)).map(|signed| signed.signatures.len())
+        };
+        assert_eq!(open(&signed(&[&own]), &[&own]), Ok(1));
+        // While keys change, both sign; a reader with either is served.
+        let both = signed(&[&own, &next]);
+        assert_eq!((open(&both, &[&own]), open(&both, &[&next]), open(&both, &[&own, &next])), (Ok(1), Ok(1), Ok(2)));
+        let not_own = CheckpointError::NotByTheLog { origin: ORIGIN.to_owned() };
+        assert_eq!(open(&signed(&[&other]), &[&own, &other]), Err(not_own));
+        assert_eq!(open(&signed(&[&other]), &[&own]), Err(CheckpointError::Note(NoteError::Unsigned)));
+        let elsewhere = Checkpoint { origin: "example.com/other".to_owned(), ..checkpoint() };
+        let other_log =
+            CheckpointError::OtherLog { found: "example.com/other".to_owned(), wanted: ORIGIN.to_owned() };
+        assert_eq!(open(&elsewhere.sign(&[&own, &other]).unwrap(), &[&own, &other]), Err(other_log));
+    }
+
+    #[test]
+    fn a_key_of_a_witness_does_not_sign_for_the_log_whatever_it_is_called() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[4; 32]);
+        let witness = VerifierKey::new(ORIGIN, KeyKind::Cosignature, key.verifying_key().as_bytes()).unwrap();
+        let message = format!("cosignature/v1\ntime 9\n{}", checkpoint());
+        let signature = ed25519_dalek::Signer::sign(&key, message.as_bytes()).to_bytes();
+        let octets = [&witness.id().to_be_bytes()[..], &9u64.to_be_bytes(), &signature].concat();
+        let note = format!("{}\n— {ORIGIN} {}\n", checkpoint(), base64(&octets));
+        assert!(note::open(note.as_bytes(), std::slice::from_ref(&witness)).is_ok());
+        let not_own = CheckpointError::NotByTheLog { origin: ORIGIN.to_owned() };
+        assert_eq!(Checkpoint::open(note.as_bytes(), ORIGIN, &[witness]), Err(not_own));
+    }
+}

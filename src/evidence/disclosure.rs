@@ -180,3 +180,112 @@ impl Disclosure {
         &self.value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::ZeroizeOnDrop;
+
+    const UID: &str = "01JDEVENT";
+
+    fn key() -> SaltKey {
+        SaltKey::new(&std::array::from_fn(|at| at as u8))
+    }
+
+    fn text(value: &str) -> Value {
+        Value::Text(value.to_owned())
+    }
+
+    /// Made by Python's hmac and hashlib from what the documentation above says.
+    #[test]
+    fn salts_and_commitments_are_what_the_documentation_says() {
+        let salt = "182b6ca02e82218cf94c0dd3de20c9a051963c54a095a80f1fd67869cc4975a1";
+        assert_eq!(const_hex::encode(key().salt(UID, "addr").unwrap()), salt);
+        let made = key().disclose(UID, "addr", text("jane@example.org")).unwrap();
+        assert_eq!(made.to_octets(), format!(r#"["{salt}","addr","jane@example.org"]"#));
+        let commitment = "16ca83a853417e9c866304c19578dc2a54690b90a3330ec307d6cef047f952da";
+        assert_eq!(made.commitment().as_str(), commitment);
+        assert_eq!(key().commit(UID, "addr", "jane@example.org").unwrap().as_str(), commitment);
+        let escaped = "550 \"<jürgen@example.org>\"\r\n\\ \u{1}";
+        let commitment = "afc6003d6b8cae0330342f699aa8aa8c99f04421414b5c187200b37ae4d6398d";
+        assert_eq!(key().commit(UID, "text", escaped).unwrap().as_str(), commitment);
+    }
+
+    #[test]
+    fn a_disclosure_is_read_as_it_was_written() {
+        let list = Value::List(vec![text("a"), Value::Number(7)]);
+        for value in [text(""), text("ü\n\"\\"), Value::Number(0), list, canonical::read(br#"{"a":1,"b":[]}"#).unwrap()] {
+            let made = key().disclose(UID, "x", value).unwrap();
+            let read = Disclosure::parse(made.to_octets().as_bytes()).unwrap();
+            assert_eq!(read, made);
+            assert_eq!(read.commitment(), made.commitment());
+            assert_eq!((read.label(), read.value()), ("x", made.value()));
+        }
+    }
+
+    #[test]
+    fn one_salt_tells_nothing_of_another_place() {
+        let key = key();
+        let mut salts: Vec<Hash> = [("e1", "addr"), ("e1", "cust"), ("e2", "addr"), ("e1a", "ddr"), ("e", "1addr")]
+            .iter()
+            .map(|(uid, label)| key.salt(uid, label).unwrap())
+            .collect();
+        salts.push(SaltKey::new(&[0; 32]).salt("e1", "addr").unwrap());
+        salts.sort_unstable();
+        salts.dedup();
+        assert_eq!(salts.len(), 6);
+    }
+
+    #[test]
+    fn ids_that_would_be_ambiguous_are_refused() {
+        let long = "a".repeat(129);
+        for bad in ["", "a\0b", "a\"b", "a\\b", "ü", "a\n", &long] {
+            assert_eq!(key().salt(bad, "addr"), Err(DisclosureError::BadId), "{bad:?}");
+            assert_eq!(key().salt(UID, bad), Err(DisclosureError::BadId), "{bad:?}");
+        }
+        assert!(key().commit(UID, "addr", &"x".repeat(65_400)).is_ok());
+        assert_eq!(key().commit(UID, "addr", &"x".repeat(65_536)), Err(DisclosureError::TooLong));
+        assert_eq!(key().disclose(UID, "addr", text(&"x".repeat(65_536))), Err(DisclosureError::TooLong));
+    }
+
+    #[test]
+    fn every_other_form_is_refused() {
+        let salt = "0123456789abcdef".repeat(4);
+        let good = format!(r#"["{salt}","addr","jane"]"#);
+        assert!(Disclosure::parse(good.as_bytes()).is_ok());
+        for bad in [
+            format!("{good}\n"),
+            format!(" {good}"),
+            good.replace("\",\"", "\", \""),
+            good.replace("addr", "\\u0061ddr"),
+            good.replace("\"jane\"", "null"),
+            good.replace("\"jane\"", "1.0"),
+            good.replace("\"jane\"", "true"),
+            good.replace("\"jane\"", r#"{"a":1,"a":2}"#),
+            good.replace("jane", "j\\/ane"),
+            good.replace("0123", "012"),
+            good.replace("abcdef", "ABCDEF"),
+            good.replace("\"0123", "\"0x0123"),
+            good.replace("addr", ""),
+            good.replace("addr", "ädr"),
+            good.replace(",\"jane\"", ""),
+            good.replace("\"jane\"", "\"jane\",1"),
+            format!(r#"{{"salt":"{salt}"}}"#),
+            good.replace(&salt, ""),
+        ] {
+            assert_ne!(bad, good);
+            assert!(Disclosure::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn neither_key_nor_value_prints() {
+        fn zeroed<T: ZeroizeOnDrop>() {}
+        // Which is all that an HMAC consists of.
+        zeroed::<Sha256>();
+        let made = key().disclose(UID, "addr", text("jane@example.org")).unwrap();
+        assert_eq!(format!("{:?} {made:?}", key()), "SaltKey(…) Disclosure(addr, ‹personal›)");
+        let error = Disclosure::parse(b"[\"jane@example.org\",]").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("jane"));
+    }
+}

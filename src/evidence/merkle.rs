@@ -203,3 +203,133 @@ fn climb_to_sibling(place: &mut u64, last: &mut u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6962, 2.1, as it stands there.
+    fn by_the_book(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => Sha256::digest([]).into(),
+            [one] => *one,
+            more => {
+                let (left, right) = more.split_at(more.len().next_power_of_two() / 2);
+                node_hash(&by_the_book(left), &by_the_book(right))
+            }
+        }
+    }
+
+    fn leaves(count: u32) -> Vec<Hash> {
+        (0..count).map(|number| leaf_hash(&number.to_be_bytes())).collect()
+    }
+
+    fn grown(leaves: &[Hash]) -> Frontier {
+        let mut frontier = Frontier::default();
+        leaves.iter().for_each(|leaf| frontier.push(*leaf));
+        frontier
+    }
+
+    #[test]
+    fn the_reference_leaves_of_certificate_transparency_give_their_roots() {
+        let leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+        let roots = [
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+            "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        ];
+        let mut frontier = Frontier::default();
+        assert_eq!(const_hex::encode(frontier.root()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        for (leaf, root) in leaves.iter().zip(roots) {
+            frontier.push(leaf_hash(&const_hex::decode(leaf).unwrap()));
+            assert_eq!(const_hex::encode(frontier.root()), root);
+        }
+    }
+
+    #[test]
+    fn the_frontier_has_the_root_of_the_book_at_every_size() {
+        let leaves = leaves(530);
+        let mut frontier = Frontier::default();
+        for size in 0..=leaves.len() {
+            assert_eq!(frontier.root(), by_the_book(&leaves[..size]), "{size}");
+            let again = Frontier::from_peaks(frontier.size(), frontier.peaks().to_vec()).unwrap();
+            assert_eq!(again, frontier);
+            if let Some(leaf) = leaves.get(size) {
+                frontier.push(*leaf);
+            }
+        }
+    }
+
+    #[test]
+    fn peaks_that_do_not_fit_the_size_are_refused() {
+        let peaks = grown(&leaves(7)).peaks().to_vec();
+        for size in [0, 4, 8, 15] {
+            let wrong = MerkleError::WrongPeaks { size, want: size.count_ones(), have: 3 };
+            assert_eq!(Frontier::from_peaks(size, peaks.clone()), Err(wrong));
+        }
+    }
+
+    #[test]
+    fn each_full_subtree_of_256_and_65536_leaves_is_told_of() {
+        let leaves = leaves(65_536 + 256);
+        let mut frontier = Frontier::default();
+        let mut told = Vec::new();
+        for leaf in &leaves {
+            frontier.push_with(*leaf, |level, hash| told.push((level, hash)));
+        }
+        let lower: Vec<Hash> = told.iter().filter(|(level, _)| *level == 1).map(|(_, hash)| *hash).collect();
+        let want: Vec<Hash> = leaves.chunks(256).map(by_the_book).collect();
+        assert_eq!(lower, want);
+        assert_eq!(told.iter().position(|(level, _)| *level == 2), Some(256), "after the tile that completes it");
+        assert_eq!(told[256].1, by_the_book(&leaves[..65_536]));
+        assert_eq!(told.len(), 258);
+    }
+
+    #[test]
+    fn a_proof_of_another_length_is_told_from_one_that_leads_elsewhere() {
+        let leaves = leaves(3);
+        let root = by_the_book(&leaves);
+        let proof = [leaves[1], leaves[2]];
+        let verify = |leaf: &Hash, index, size, proof: &[Hash]| verify_inclusion(leaf, index, size, proof, &root);
+        assert_eq!(verify(&leaves[0], 0, 3, &proof), Ok(()));
+        assert_eq!(verify(&leaves[0], 3, 3, &proof), Err(MerkleError::NoSuchLeaf { index: 3, size: 3 }));
+        assert_eq!(verify(&leaves[0], 0, 0, &[]), Err(MerkleError::NoSuchLeaf { index: 0, size: 0 }));
+        assert_eq!(verify(&leaves[0], 0, 3, &proof[..1]), Err(MerkleError::WrongLength { have: 1 }));
+        assert_eq!(verify(&leaves[0], 0, 2, &proof), Err(MerkleError::WrongLength { have: 2 }));
+        assert_eq!(verify(&leaves[1], 0, 3, &proof), Err(MerkleError::OtherRoot));
+        assert_eq!(verify(&leaves[0], 1, 3, &proof), Err(MerkleError::OtherRoot));
+    }
+
+    #[test]
+    fn a_consistency_proof_says_which_root_it_does_not_lead_to() {
+        let leaves = leaves(3);
+        let (old, new) = (by_the_book(&leaves[..2]), by_the_book(&leaves));
+        let proof = [leaves[2]];
+        assert_eq!(verify_consistency(2, &old, 3, &new, &proof), Ok(()));
+        assert_eq!(verify_consistency(3, &new, 3, &new, &[]), Ok(()));
+        for (first, old, second, new, proof, want) in [
+            (3, &new, 2, &old, &proof[..], MerkleError::Shrunk { old: 3, new: 2 }),
+            (0, &EMPTY_ROOT, 3, &new, &[], MerkleError::FromEmpty),
+            (0, &EMPTY_ROOT, 0, &EMPTY_ROOT, &[], MerkleError::FromEmpty),
+            (2, &old, 3, &new, &[], MerkleError::WrongLength { have: 0 }),
+            (2, &old, 5, &new, &proof, MerkleError::WrongLength { have: 1 }),
+            (3, &new, 3, &new, &proof, MerkleError::WrongLength { have: 1 }),
+            (3, &old, 3, &new, &[], MerkleError::OtherRoot),
+            (2, &old, 3, &old, &proof, MerkleError::OtherRoot),
+        ] {
+            assert_eq!(verify_consistency(first, old, second, new, proof), Err(want), "{first} {second}");
+        }
+        let five = super::tests::leaves(5);
+        // From 3 to 5: the third leaf, the fourth, the first two, the fifth.
+        let proof = [five[2], five[3], by_the_book(&five[..2]), five[4]];
+        let (three, whole) = (by_the_book(&five[..3]), by_the_book(&five));
+        assert_eq!(verify_consistency(3, &three, 5, &whole, &proof), Ok(()));
+        assert_eq!(verify_consistency(3, &whole, 5, &whole, &proof), Err(MerkleError::OtherOldRoot));
+        assert_eq!(verify_consistency(3, &three, 5, &three, &proof), Err(MerkleError::OtherRoot));
+    }
+}

@@ -365,3 +365,6 @@ fn signature(line: &str) -> Option<(&str, u32, Vec<u8>)> {
     let (id, signature) = octets.split_first_chunk::<4>()?;
     (is_name(name) && !signature.is_empty()).then(|| (name, u32::from_be_bytes(*id), signature.to_vec()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,3 +284,92 @@ fn add(edge: &mut Vec<Vec<Hash>>, tiles: &mut Tiles, level: u8, number: u64, has
         tiles.insert(TileId { level, index: number / WIDTH as u64 }, full);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::merkle::{leaf_hash, verify_consistency, verify_inclusion};
+    use super::*;
+
+    fn leaves(count: u32) -> Vec<Hash> {
+        (0..count).map(|number| leaf_hash(&number.to_be_bytes())).collect()
+    }
+
+    #[test]
+    fn an_export_has_the_paths_of_the_format() {
+        let id = |level, index| TileId { level, index };
+        assert_eq!(id(0, 1_234_067).path(256), "tile/0/x001/x234/067");
+        assert_eq!(id(1, 0).path(17), "tile/1/000.p/17");
+        assert_eq!(id(2, 1000).path(256), "tile/2/x001/000");
+        assert_eq!(id(0, 273).entries_path(112), "tile/entries/273.p/112");
+    }
+
+    #[test]
+    fn seventy_thousand_leaves_have_the_tiles_that_the_format_names() {
+        let mut builder = TileBuilder::new();
+        let tiles = builder.append(&leaves(70_000)).tiles;
+        let widths: Vec<usize> = tiles.values().map(Vec::len).collect();
+        assert_eq!(widths[..273], [256; 273]);
+        assert_eq!(widths[273..], [112, 256, 17, 1]);
+        let places: Vec<(u8, u64)> = tiles.keys().skip(272).map(|id| (id.level, id.index)).collect();
+        assert_eq!(places, [(0, 272), (0, 273), (1, 0), (1, 1), (2, 0)]);
+        let last: Vec<TileId> = tiles_for_root(70_000);
+        assert_eq!(last.iter().map(|id| (id.level, id.index)).collect::<Vec<_>>(), [(0, 273), (1, 1), (2, 0)]);
+        assert_eq!(root(70_000, &tiles), Ok(builder.root()));
+        // An older size is read from the tiles as they are now.
+        let old = root(66_000, &tiles).unwrap();
+        let proof = inclusion_proof(65_999, 66_000, &tiles).unwrap();
+        let leaf = leaf_hash(&65_999u32.to_be_bytes());
+        assert_eq!(verify_inclusion(&leaf, 65_999, 66_000, &proof, &old), Ok(()));
+        let proof = consistency_proof(66_000, 70_000, &tiles).unwrap();
+        assert_eq!(verify_consistency(66_000, &old, 70_000, &builder.root(), &proof), Ok(()));
+    }
+
+    #[test]
+    fn a_tree_of_256_leaves_is_a_full_tile_and_one_above_it() {
+        let tiles = TileBuilder::new().append(&leaves(256)).tiles;
+        let widths: Vec<(u8, usize)> = tiles.iter().map(|(id, row)| (id.level, row.len())).collect();
+        assert_eq!(widths, [(0, 256), (1, 1)]);
+        assert_eq!(tiles_for_root(256), [TileId { level: 1, index: 0 }]);
+    }
+
+    #[test]
+    fn only_what_changed_is_handed_over() {
+        let mut builder = TileBuilder::new();
+        builder.append(&leaves(255));
+        let changed = |growth: Growth| growth.tiles.iter().map(|(id, row)| (id.level, id.index, row.len())).collect::<Vec<_>>();
+        assert_eq!(changed(builder.append(&[])), []);
+        assert_eq!(changed(builder.append(&leaves(1))), [(0, 0, 256), (1, 0, 1)]);
+        assert_eq!(changed(builder.append(&leaves(2))), [(0, 1, 2)]);
+    }
+
+    #[test]
+    fn what_is_missing_or_short_is_said() {
+        let mut tiles = TileBuilder::new().append(&leaves(700)).tiles;
+        let id = TileId { level: 0, index: 2 };
+        tiles.get_mut(&id).unwrap().truncate(100);
+        assert_eq!(root(612, &tiles), root(612, &TileBuilder::new().append(&leaves(700)).tiles));
+        let short = Err(TilesError::Short { id, have: 100, need: 128 });
+        assert_eq!(root(700, &tiles), short);
+        assert_eq!(TileBuilder::resume(700, &tiles).map(|b| b.root()), short);
+        tiles.remove(&id);
+        let missing = Err(TilesError::Missing { id });
+        assert_eq!(inclusion_proof(600, 700, &tiles), missing.clone());
+        assert_eq!(consistency_proof(600, 700, &tiles), missing);
+        assert_eq!(inclusion_proof(7, 7, &tiles), Err(TilesError::NoSuchLeaf { index: 7, size: 7 }));
+        assert_eq!(consistency_proof(0, 7, &tiles), Err(TilesError::NoSuchPair { old: 0, new: 7 }));
+        assert_eq!(consistency_proof(8, 7, &tiles), Err(TilesError::NoSuchPair { old: 8, new: 7 }));
+        assert_eq!(tiles_for_inclusion(7, 7), []);
+        assert_eq!(tiles_for_consistency(8, 7), []);
+    }
+
+    #[test]
+    fn the_largest_sizes_are_no_danger() {
+        let nothing = Tiles::new();
+        let most = u64::MAX;
+        assert!(matches!(root(most, &nothing), Err(TilesError::Missing { .. })));
+        assert!(matches!(inclusion_proof(most - 1, most, &nothing), Err(TilesError::Missing { .. })));
+        assert!(matches!(consistency_proof(1, most, &nothing), Err(TilesError::Missing { .. })));
+        assert_eq!(inclusion_spans(1 << 62, most).unwrap().len(), 64);
+        assert_eq!(tiles_for_root(1 << 63), [TileId { level: 7, index: 0 }]);
+    }
+}

@@ -11,6 +11,7 @@ mod demo;
 mod desk;
 mod dispatch;
 mod documents;
+mod evidence;
 mod imap;
 mod incident_file;
 mod installation;

@@ -14,6 +14,7 @@ pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod servers;
 pub(crate) mod sink;
+pub(crate) mod verifiers;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
