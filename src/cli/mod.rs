@@ -41,6 +41,8 @@ pub mod desk_next;
 pub mod desk_note;
 pub mod desk_show;
 pub mod doctor;
+pub mod proof;
+pub mod proof_verify;
 pub mod provider;
 mod provider_hook;
 mod provider_lint;
@@ -95,6 +97,8 @@ pub enum Command {
     Provider(provider::ProviderCommand),
     #[command(subcommand)]
     Bounce(bounce::BounceCommand),
+    #[command(subcommand)]
+    Proof(proof::ProofCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -134,6 +138,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
         Command::Bounce(command) => bounce::run(&command, context),
+        Command::Proof(command) => proof::run(&command, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
@@ -190,6 +195,7 @@ mod tests {
             "provider show smtp",
             "provider test relay --to a@example.com",
             "bounce explain a.eml b.eml --json",
+            "proof verify b.zip --vkey a+1+b --json",
             "doctor --json",
             "completions fish",
         ] {
@@ -223,6 +229,7 @@ mod tests {
             "desk list --after x",
             "desk next --for 2d",
             "bounce explain",
+            "proof verify",
             "campaign pause c --reason=",
             "worker --listen 9101",
             "serve --listen localhost:80",

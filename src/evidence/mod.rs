@@ -14,7 +14,9 @@
 //! | [`note`] | text with signature lines: keys, signing, opening |
 //! | [`checkpoint`] | a tree's size and root as such a text |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
+//! | [`bundle`] | all that is shown of one person, as the files of a zip, and the verdict on them |
 
+pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
 pub mod disclosure;

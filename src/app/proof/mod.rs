@@ -3,4 +3,5 @@
 pub mod anchor;
 pub mod attempt;
 pub mod log;
+pub mod open;
 pub mod recipients;
