@@ -67,6 +67,17 @@ create table log_head (
 );
 insert into log_head (one, placed, signed) values (1, 0, 0);
 
+-- What was done to the log itself, which belongs to no campaign.
+create table log_note (
+    id bigint generated always as identity primary key,
+    at bigint not null,
+    by_name text not null,
+    what text not null,
+    text text not null,
+    leaf bigint not null,
+    salt bytea not null
+);
+
 -- Trees over the persons of a campaign, whose roots are leaves of the log: who is to be told, sealed before anybody is
 -- (recipients), and which leaves are about whom (closing). Their tiles stand in tile under this id.
 create table person_tree (

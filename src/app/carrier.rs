@@ -14,12 +14,13 @@ use crate::model::notice::NoticeId;
 use crate::model::outcome::{Class, Outcome};
 use crate::model::person::Person;
 use crate::model::problem::Problem;
+use crate::model::rendered::Rendered;
 use crate::providers::lookup::{LookUp, Query};
 use crate::providers::{Gate, Outgoing};
 use crate::store::campaign::Campaign;
 use crate::store::claim::Due;
 use crate::store::reconcile::Doubt;
-use crate::vault::{CampaignKeys, ContentKey, IdentityKey, MasterKey};
+use crate::vault::{CampaignKeys, ContentKey, IdentityKey, MasterKey, SealedPerson};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -202,6 +203,32 @@ impl AdapterCarrier {
             ..out
         };
         Ok(Made { out, identity, content })
+    }
+
+    /// A notice as an attempt sent it: (campaign, notice, attempt, when), `head` being what it carried of the log. Made anew
+    /// from the texts as approved, so it is the same to the octet; or why it cannot be made.
+    pub(super) fn again(
+        &self,
+        route: &str,
+        campaign: &OpenCampaign,
+        (no, notice, attempt, started_at): (i64, NoticeId, i64, i64),
+        sealed: &SealedPerson,
+        head: Option<[u8; 32]>,
+    ) -> Result<Rendered, String> {
+        let route = self.routes.iter().position(|r| r.plan.name == route);
+        let route = route.ok_or_else(|| "its route is not in the configuration any more.".to_owned())?;
+        let attempt = Doubt {
+            campaign: no,
+            notice,
+            attempt,
+            started_at,
+            provider_id: None,
+            refusals: 0,
+            first_due: 0,
+            taken_at: None,
+            sealed: sealed.clone(),
+        };
+        self.made(route, campaign, &attempt, head).map(|made| made.out.rendered).map_err(|outcome| outcome.text)
     }
 
     /// The routes whose providers can be asked what became of a notice: number and plan.

@@ -42,6 +42,9 @@ pub mod desk_note;
 pub mod desk_show;
 pub mod doctor;
 pub mod proof;
+pub mod proof_close;
+pub mod proof_person;
+pub mod proof_recover;
 pub mod proof_verify;
 pub mod provider;
 mod provider_hook;
@@ -96,9 +99,9 @@ pub enum Command {
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
     #[command(subcommand)]
-    Bounce(bounce::BounceCommand),
-    #[command(subcommand)]
     Proof(proof::ProofCommand),
+    #[command(subcommand)]
+    Bounce(bounce::BounceCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -137,8 +140,8 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args, context),
         Command::Worker(args) => worker::run(&args, context),
         Command::Provider(command) => provider::run(&command, context),
-        Command::Bounce(command) => bounce::run(&command, context),
         Command::Proof(command) => proof::run(&command, context),
+        Command::Bounce(command) => bounce::run(&command, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

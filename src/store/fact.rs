@@ -7,7 +7,7 @@ use super::leaf::LeafRef;
 use super::settle::NewReceipt;
 use super::{StoreError, Tx};
 use crate::evidence::disclosure::{Commitment, DisclosureError, SaltKey};
-use crate::evidence::fact::{Part, channel_of};
+use crate::evidence::fact::{self, Part, Scene, channel_of};
 use crate::model::campaign::Digests;
 use crate::model::notice::NoticeId;
 use crate::model::receipt::Event;
@@ -85,6 +85,32 @@ impl Tx<'_> {
         }
         let leaf = self.fact(campaign, at, "note", &parts).await?;
         Ok(Kept { leaf, salt })
+    }
+
+    /// A fact about the log itself; who did it and their words are committed to.
+    pub async fn log_fact(
+        &mut self,
+        at: Micros,
+        event: &str,
+        (by, text): (&str, &str),
+        parts: &[(&'static str, Part<'_>)],
+    ) -> Result<(), StoreError> {
+        let salt = new_salt();
+        let committed = self.committed(&salt, &[("by", by), ("text", text)])?;
+        let mut all = parts.to_vec();
+        all.push(("com", Part::Commitments(&committed)));
+        let leaf = self.leaf(fact::other(&Scene::new("", at), event, &all))?;
+        sqlx::query("insert into log_note (at, by_name, what, text, leaf, salt) values ($1, $2, $3, $4, $5, $6)")
+            .bind(at)
+            .bind(by)
+            .bind(event)
+            .bind(text)
+            .bind(leaf.0)
+            .bind(salt.to_vec())
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
+        Ok(())
     }
 
     /// An approval; who gave it is committed to.

@@ -12,7 +12,7 @@ pub mod claim;
 pub mod desk;
 mod engine;
 mod error;
-mod fact;
+pub mod fact;
 pub mod followup;
 pub mod import;
 pub mod integrity;

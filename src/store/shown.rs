@@ -1,10 +1,11 @@
 //! What stands behind the leaves of the log, as far as a proof shows it.
 
 use super::leaf::LeafRef;
-use super::{Store, StoreError};
+use super::{Store, StoreError, json};
 use crate::model::notice::NoticeId;
 use crate::model::time::Micros;
 use sqlx::any::AnyRow;
+use std::collections::{BTreeSet, HashMap};
 
 /// An attempt with its two leaves.
 #[derive(Clone, Debug)]
@@ -134,5 +135,55 @@ impl Store {
     ) -> Result<ShownFact, StoreError> {
         let (at, leaf, salt) = (self.get(row, 0)?, LeafRef(self.get(row, 1)?), self.get(row, 2)?);
         Ok(ShownFact { at, what, leaf, salt, values, notice })
+    }
+}
+
+/// A leaf about a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AboutPerson {
+    pub person: i64,
+    pub leaf: LeafRef,
+}
+
+impl Store {
+    /// Every leaf about the persons with these numbers, in no order.
+    pub async fn leaves_about(&self, campaign: i64, first: i64, last: i64) -> Result<Vec<AboutPerson>, StoreError> {
+        let (from, to) = (NoticeId::range_of(first).0, NoticeId::range_of(last).1);
+        let rows: Vec<(i64, Option<i64>, Option<i64>)> = sqlx::query_as(
+            "select notice, start_leaf, end_leaf from attempt where campaign = $1 and notice >= $2 and notice <= $3
+             union all
+             select notice, leaf, null from receipt where campaign = $1 and notice >= $2 and notice <= $3
+             union all
+             select notice, leaf, null from note where campaign = $1 and notice >= $2 and notice <= $3",
+        )
+        .bind(campaign)
+        .bind(from)
+        .bind(to)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.fail(e))?;
+        let leaves = rows.into_iter().flat_map(|(notice, one, two)| {
+            let person = NoticeId(notice).person();
+            [one, two].into_iter().flatten().map(move |leaf| AboutPerson { person, leaf: LeafRef(leaf) })
+        });
+        Ok(leaves.collect())
+    }
+
+    /// The index in the log of the first leaf of these rows of leaves, by their keys.
+    pub async fn places(&self, keys: &BTreeSet<i64>) -> Result<HashMap<i64, u64>, StoreError> {
+        let mut places = HashMap::with_capacity(keys.len());
+        let keys: Vec<[i64; 1]> = keys.iter().map(|key| [*key]).collect();
+        for some in keys.chunks(5_000) {
+            let rows: Vec<(i64, i64)> = sqlx::query_as(
+                "select b.key, p.first from json_each($1) as j
+                 join leaf_batch b on b.key = cast(j.value ->> 0 as bigint) join leaf_place p on p.batch = b.id",
+            )
+            .bind(json(some))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.fail(e))?;
+            places.extend(rows.into_iter().map(|(key, first)| (key, first.unsigned_abs())));
+        }
+        Ok(places)
     }
 }

@@ -86,6 +86,17 @@ impl Store {
             .collect()
     }
 
+    /// The numbers of the persons from `first` to `last`, in order.
+    pub async fn person_numbers(&self, campaign: i64, first: i64, last: i64) -> Result<Vec<i64>, StoreError> {
+        sqlx::query_scalar("select no from person where campaign = $1 and no >= $2 and no <= $3 order by no")
+            .bind(campaign)
+            .bind(first)
+            .bind(last)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.fail(e))
+    }
+
     /// How many persons of the campaign come before the one with this number, of those from `first` on.
     pub async fn persons_between(&self, campaign: i64, first: i64, before: i64) -> Result<u64, StoreError> {
         let n: i64 = sqlx::query_scalar("select count(*) from person where campaign = $1 and no >= $2 and no < $3")

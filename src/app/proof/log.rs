@@ -87,6 +87,14 @@ pub struct LogKey {
 }
 
 impl LogKey {
+    /// The key that stands there; a file that others may read is refused.
+    pub(super) fn read(reference: &SecretRef) -> Result<LogKey, LogError> {
+        let fail = |why: String| LogError::Key { reference: reference.to_string(), why };
+        let text = reference.resolve(ReadableByOthers::Refuse).map_err(|e| fail(e.to_string()))?;
+        let signing = SigningKey::parse(text.expose_secret().trim()).map_err(|e: KeyError| fail(e.to_string()))?;
+        Ok(LogKey { signing })
+    }
+
     /// The log's name.
     pub fn origin(&self) -> &str {
         self.signing.verifier().name()
@@ -94,6 +102,10 @@ impl LogKey {
 
     pub fn verifier(&self) -> &VerifierKey {
         self.signing.verifier()
+    }
+
+    pub(super) fn signing(&self) -> &SigningKey {
+        &self.signing
     }
 }
 
@@ -112,9 +124,7 @@ impl App {
             }
             make_key(path, &self.config.sender.email.address).map_err(|e| fail(e.to_string()))?;
         }
-        let text = reference.resolve(ReadableByOthers::Refuse).map_err(|e| fail(e.to_string()))?;
-        let signing = SigningKey::parse(text.expose_secret().trim()).map_err(|e: KeyError| fail(e.to_string()))?;
-        Ok(LogKey { signing })
+        LogKey::read(reference)
     }
 
     /// Refuses a database whose log is not a continuation of the last head in the file of heads.
@@ -148,7 +158,7 @@ impl App {
 }
 
 /// Makes a key whose name is the sender's domain and lots, so that no two logs have one name.
-fn make_key(path: &Path, sender: &str) -> std::io::Result<()> {
+pub(super) fn make_key(path: &Path, sender: &str) -> std::io::Result<()> {
     let domain = sender.rsplit('@').next().unwrap_or("localhost");
     let mut seed = zeroize::Zeroizing::new([0u8; 32]);
     let mut lots = [0u8; 4];

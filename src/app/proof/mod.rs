@@ -2,6 +2,12 @@
 
 pub mod anchor;
 pub mod attempt;
+pub mod certificate;
+pub mod closing;
 pub mod log;
 pub mod open;
+pub mod person;
 pub mod recipients;
+pub mod recover;
+mod words;
+pub mod zip;
