@@ -47,6 +47,7 @@ pub mod proof_ask;
 pub mod proof_close;
 pub mod proof_person;
 pub mod proof_recover;
+pub mod proof_verify;
 pub mod provider;
 mod provider_hook;
 mod provider_lint;
@@ -201,6 +202,7 @@ mod tests {
             "provider show smtp",
             "provider test relay --to a@example.com",
             "bounce explain a.eml b.eml --json",
+            "proof verify b.zip --vkey a+1+b --json",
             "doctor --json",
             "completions fish",
         ] {
@@ -234,6 +236,7 @@ mod tests {
             "desk list --after x",
             "desk next --for 2d",
             "bounce explain",
+            "proof verify",
             "campaign pause c --reason=",
             "worker --listen 9101",
             "serve --listen localhost:80",

@@ -32,9 +32,9 @@ pub(super) fn run(args: &ProofAskArgs, context: &Context) -> Result<(), Failure>
         let all: Vec<_> = found.iter().map(|(index, class)| json!({ "event": index, "class": class })).collect();
         context.printer.object(&json!({ "campaign": args.campaign, "attempts": all }))?;
         if found.is_empty() {
-            return context.printer.line(
-                "no attempt of this campaign went to that address, as far as identities are kept",
-            );
+            return context
+                .printer
+                .line("no attempt of this campaign went to that address, as far as identities are kept");
         }
         for (index, class) in found {
             context.printer.line(format_args!("fact {index}: an attempt to this address ended as {class}"))?;

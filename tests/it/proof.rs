@@ -139,7 +139,9 @@ fn a_leaf_that_was_changed_is_found_when_the_log_is_read() {
     let done = place.run("proof person ID P-1 --out after.zip");
     let files = if done.status.success() { files(&place.path("after.zip")) } else { return };
     let before = self::files(&place.path("before.zip"));
-    let changed = files.iter().filter(|(name, octets)| name.starts_with("events/") && before.get(*name).is_some_and(|b| b != *octets));
+    let changed = files
+        .iter()
+        .filter(|(name, octets)| name.starts_with("events/") && before.get(*name).is_some_and(|b| b != *octets));
     for (name, octets) in changed.filter(|(name, _)| name.ends_with(".json")) {
         let proof = text(&files, &name.replace(".json", ".tlog-proof"));
         let key = forewarn::evidence::note::VerifierKey::parse(text(&files, "log.vkey").trim()).expect("a key");
@@ -183,7 +185,8 @@ fn what_is_erased_is_nowhere_and_bundles_of_before_stay() {
     place.ok("proof close ID");
     place.ok("proof person ID P-2 --out before.zip");
     let before = fs_err::read(place.path("before.zip")).expect("read");
-    let asked = |address: &str| place.json(&format!("proof ask ID {address} --json"))["attempts"].as_array().unwrap().len();
+    let asked =
+        |address: &str| place.json(&format!("proof ask ID {address} --json"))["attempts"].as_array().unwrap().len();
     assert_eq!((asked("--email w@example.org"), asked("--email x@example.org")), (1, 0));
     let rows = sealed(&place);
     assert_eq!(rows.len(), 3);
@@ -195,7 +198,11 @@ fn what_is_erased_is_nowhere_and_bundles_of_before_stay() {
         let all = ["forewarn.db", "forewarn.db-wal"].map(|name| fs_err::read(place.path(name)).unwrap_or_default());
         all.iter().any(|octets| holds(octets, key)) || (!seed && all.iter().any(|octets| holds(octets, &row.2)))
     };
-    assert_eq!((left(&rows[1], false), left(&rows[1], true)), (false, true), "the content is gone, the identity is not");
+    assert_eq!(
+        (left(&rows[1], false), left(&rows[1], true)),
+        (false, true),
+        "the content is gone, the identity is not"
+    );
     assert!(left(&rows[0], false), "of others everything is there");
     assert_eq!(asked("--email w@example.org"), 1, "it can still be asked by whoever knows the address");
     assert_eq!(place.refused("proof person ID P-2 --out after.zip"), "erased");
@@ -210,7 +217,10 @@ fn what_is_erased_is_nowhere_and_bundles_of_before_stay() {
     let all = place.json("erase ID --reason retention --identity --json");
     assert_eq!((&all["persons"], &all["already"]), (&2.into(), &1.into()), "{all}");
     assert!(!left(&rows[0], false) && !left(&rows[2], true));
-    assert_eq!(place.ok("campaign log ID").matches("(erased)").count(), place.ok("campaign log ID").matches(",t-1-").count() - notes(&place));
+    assert_eq!(
+        place.ok("campaign log ID").matches("(erased)").count(),
+        place.ok("campaign log ID").matches(",t-1-").count() - notes(&place)
+    );
     assert_eq!(fs_err::read(place.path("before.zip")).expect("read"), before);
     place.ok("campaign status ID");
 }

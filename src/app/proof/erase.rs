@@ -54,7 +54,8 @@ impl App {
         let keys = self.master.open_campaign_keys(campaign.no, &campaign.keys)?;
         let hash = keys.reference_hash(reference);
         let row = self.store.person_with(campaign.no, &hash).await?.ok_or_else(|| {
-            let message = format!("nobody in campaign {id} has this customer reference, or they were erased altogether");
+            let message =
+                format!("nobody in campaign {id} has this customer reference, or they were erased altogether");
             Problem::new("no-such-person", "", message)
         })?;
         let found = self.store.to_erase(campaign.no, row.no - 1, order.scope, 1).await?;
@@ -130,7 +131,9 @@ impl App {
                 let Some((index, octets)) = attempt.ended.and_then(|leaf| leaves.get(&leaf)) else { continue };
                 let Ok(identity) = keys.identity(attempt.notice.person(), &attempt.sealed.key) else { continue };
                 let key = SaltKey::new(identity.bytes());
-                let Ok(commitment) = key.commit(&uid(attempt.notice, attempt.no), ADDRESS, address.reveal()) else { continue };
+                let Ok(commitment) = key.commit(&uid(attempt.notice, attempt.no), ADDRESS, address.reveal()) else {
+                    continue;
+                };
                 let leaf = read_object(octets).ok();
                 let committed = leaf.as_ref().and_then(|leaf| leaf.object("com")?.text(ADDRESS));
                 if committed == Some(commitment.as_str()) {

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod closing;
 pub mod erase;
 pub mod log;
+pub mod open;
 pub mod person;
 pub mod recipients;
 pub mod recover;
