@@ -15,6 +15,7 @@
 //! | [`checkpoint`] | a tree's size and root as such a text |
 //! | [`policy`] | which logs and witnesses a reader believes, as a file |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
+//! | [`bundle`] | all that is shown of one person, as the files of a zip, and the verdict on them |
 
 pub mod bundle;
 pub mod canonical;
