@@ -13,7 +13,7 @@ use crate::app::carrier::{AdapterCarrier, OpenCampaign};
 use crate::app::{App, AppError};
 use crate::evidence::bundle::manifest::{About, Listed, Manifest};
 use crate::evidence::bundle::tree_proof::TreeProof;
-use crate::evidence::bundle::{Files, layout, sums};
+use crate::evidence::bundle::{Files, VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout, sums};
 use crate::evidence::canonical::{Value, read_object};
 use crate::evidence::disclosure::{Disclosure, SaltKey};
 use crate::evidence::fact::seconds;
@@ -141,6 +141,8 @@ impl App {
         making.files.insert("certificate.html".to_owned(), page.into_bytes());
         making.files.insert("declaration.md".to_owned(), declaration.into_bytes());
         making.files.insert("README.txt".to_owned(), words::readme(&certificate).into_bytes());
+        making.files.insert(layout::VERIFY_PY.to_owned(), VERIFIER_IN_PYTHON.as_bytes().to_vec());
+        making.files.insert(layout::VERIFY_HTML.to_owned(), VERIFIER_IN_A_PAGE.as_bytes().to_vec());
         let events = making.leaves.len();
         let manifest = Manifest {
             campaign: campaign.id.clone(),

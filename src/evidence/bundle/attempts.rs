@@ -60,8 +60,9 @@ fn check_numbers(contact: u64, channel: &str, numbers: &BTreeSet<u64>, verdict: 
     for (want, n) in (1..).zip(numbers) {
         if *n != want {
             let message = format!(
-                "Attempt {want} by {channel} to contact {contact} is left out: the bundle shows attempt {n}, and attempts \
-                 are counted from 1."
+                "Attempt {want} by {channel} to contact {contact} is left out: {} shows attempt {n}, and attempts are \
+                 counted from 1.",
+                layout::MANIFEST
             );
             return verdict.refuse(Reason::AttemptMissing, layout::MANIFEST, message);
         }
