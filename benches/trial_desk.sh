@@ -3,10 +3,16 @@
 # two people at once, from the command line, each case to its end. The sum of persons must hold at each step.
 #
 #   benches/trial_desk.sh [PERSONS]        5000
+#
+#   ENGINE=postgres  on a PostgreSQL of our own instead of SQLite
 source "$(dirname "${BASH_SOURCE[0]}")/setting.sh"
+source "$HERE/servers.sh"
 persons=${1:-5000}
+ENGINE=${ENGINE:-sqlite}
 faults="bad-address:6%, refused-by-person:6%, temporary:6%, throttled:6%, content-refused:6%, route-broken:6%, unknown:6%"
 
+[ "$ENGINE" = sqlite ] || start_postgres
+cd "$ROOT"
 describe "$persons"
 dir=$WORK/desk
 installation "$dir" <<'TOML'
@@ -22,6 +28,11 @@ ladder = [
 retry = { first = "1s", max = "5s" }
 TOML
 python3 "$HERE/make_list.py" "$persons" >"$dir/list.csv"
+if [ "$ENGINE" = postgres ]; then
+  ask postgres -c "create database desk"
+  (umask 077 && printf '%s\n' "$postgres_at/desk" >"$dir/database")
+  sed -i 's#^url = .*#url = "file:database"#' "$dir/config.toml"
+fi
 cp "$dir/config.toml" "$dir/config.without-routes"
 
 # routes FAULTS

@@ -96,6 +96,7 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     if let Some(store) = store {
         found.extend(super::suspension::findings(&store, now).await);
         the_campaigns(&store, master.as_ref(), &mut found).await;
+        found.extend(super::least::findings(&config, &store).await);
         store.close().await;
     }
     found

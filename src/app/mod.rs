@@ -15,6 +15,7 @@ mod fitness;
 pub mod health;
 pub mod hooks;
 pub mod import;
+mod least;
 pub mod lifecycle;
 pub mod lmtp;
 mod mailboxes;

@@ -47,6 +47,9 @@ pub(super) fn run(args: &StartArgs, context: &Context) -> Result<(), Failure> {
         for line in status.lines() {
             context.printer.line(line)?;
         }
+        if let Some(least) = app.least_time(&campaign.id).await? {
+            context.printer.line(least)?;
+        }
         if !args.wait {
             context.printer.line("a worker sends it: `forewarn worker`, or `--wait` here")?;
         }

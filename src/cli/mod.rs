@@ -41,7 +41,9 @@ pub mod desk_next;
 pub mod desk_note;
 pub mod desk_show;
 pub mod doctor;
+pub mod erase;
 pub mod proof;
+pub mod proof_ask;
 pub mod proof_close;
 pub mod proof_person;
 pub mod proof_recover;
@@ -102,6 +104,7 @@ pub enum Command {
     Proof(proof::ProofCommand),
     #[command(subcommand)]
     Bounce(bounce::BounceCommand),
+    Erase(erase::EraseArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -142,6 +145,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Provider(command) => provider::run(&command, context),
         Command::Proof(command) => proof::run(&command, context),
         Command::Bounce(command) => bounce::run(&command, context),
+        Command::Erase(args) => erase::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

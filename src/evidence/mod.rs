@@ -67,7 +67,9 @@ mod tests {
         // The last digit before the padding has two bits that are not of the hash: Bwc= and Bwd= would be the same octets.
         let spare = text.replace("c=", "d=");
         assert_ne!(text, spare);
-        for bad in [unpadded, &spare, &base64(&[7; 31]), &base64(&[7; 33]), &format!("{text}\n"), &format!(" {text}"), ""] {
+        for bad in
+            [unpadded, &spare, &base64(&[7; 31]), &base64(&[7; 33]), &format!("{text}\n"), &format!(" {text}"), ""]
+        {
             assert_eq!(hash_from_base64(bad), None, "{bad:?}");
         }
     }

@@ -17,6 +17,7 @@ pub mod nearest;
 pub mod notice;
 pub mod outcome;
 pub mod overdue;
+pub mod pace;
 pub mod person;
 pub mod personal;
 pub mod problem;

@@ -1,14 +1,21 @@
 """A fresh installation in a folder of its own, its commands, and processes that can be killed on the way."""
 
+import base64
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+# What reports are signed with.
+HOOK_SECRET = "whsec_" + base64.b64encode(b"forewarn-kill-tests-only").decode()
+# At so many workers reports are taken in; the others send and handle what those took.
+LISTENERS = 3
 # A command that takes longer hangs; even an import waits for a database that is restarted, but not for ever.
 PATIENCE = 120
 
@@ -17,7 +24,7 @@ INCIDENT_TAIL = """
 kind = "initial"
 templates = "breach-notice"
 default_locale = "en"
-ladder = [{{ channel = "email" }}, {{ channel = "sms", when = "{when}", after = "{after}" }}]
+ladder = [{{ channel = "{first}" }}, {{ channel = "{second}", when = "{when}", after = "{after}" }}]
 on_unknown = {{ email = "resend", sms = "hold" }}
 retry = {{ first = "1s", max = "2s" }}
 give_up_after = "2h"
@@ -39,6 +46,14 @@ def is_away(answer):
     return any(problem.get("code") == "database-unreachable" for problem in (answer or {}).get("refused", []))
 
 
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 class Failed(Exception):
     """Something that must hold in every round did not."""
 
@@ -49,6 +64,8 @@ class Installation:
         self.environment = {k: v for k, v in os.environ.items() if k != "FOREWARN_CONFIG"}
         self.kills = 0
         self.pids = set()
+        self.ports = free_ports(min(LISTENERS, plan.workers)) if plan.reports else []
+        self.listening = {}
         folder.mkdir(parents=True, exist_ok=True)
         self.errors = open(folder / "stderr.txt", "ab")
         made = subprocess.run([binary, "init", "--dir", folder], capture_output=True, text=True)
@@ -61,12 +78,19 @@ class Installation:
     def write_config(self, database, ports):
         path = self.folder / "config.toml"
         text = path.read_text().split("[[route]]")[0]
+        hook = ""
+        if self.plan.reports:
+            # Where `serve` listens; the others on the ports behind it. Reports go to any of them.
+            at = f"127.0.0.1:{self.ports[0]}"
+            text += f'\n[server]\nlisten = "{at}"\npublic_url = "http://{at}"\n'
+            hook = ', receipts = true, hook_secret = "file:hook_secret"'
+            self.secret_file("hook_secret", HOOK_SECRET)
         text = text.replace('url = "sqlite://forewarn.db"', f'url = "{database}"')
         http = f"http://127.0.0.1:{ports['http']}"
         gateway = f'{{ base_url = "{http}", username = "u", password = "file:password", max_messages = 9 }}'
         routes = [
             ("relay", "email", "smtp", f'{{ host = "127.0.0.1", port = {ports["relay"]}, tls = "none" }}'),
-            ("webhook", "sms", "webhook", f'{{ base_url = "{http}/hook", idempotent = true }}'),
+            ("webhook", "sms", "webhook", f'{{ base_url = "{http}/hook", idempotent = true{hook} }}'),
             ("gateway", "sms", "kannel", gateway),
         ]
         for name, channel, provider, settings in routes:
@@ -74,9 +98,12 @@ class Installation:
                 limits = ", ".join(f'{{ rate = {rate}, per = "{per}s" }}' for rate, per in self.plan.limits[name])
                 text += ROUTE.format(name=name, channel=channel, provider=provider, limits=f"[{limits}]", settings=settings)
         path.write_text(text)
-        password = self.folder / "password"
-        password.write_text("secret\n")
-        password.chmod(0o600)
+        self.secret_file("password", "secret")
+
+    def secret_file(self, name, text):
+        path = self.folder / name
+        path.write_text(text + "\n")
+        path.chmod(0o600)
 
     def add_list(self, first, rows):
         """Adds persons `first`.. to the incident, in a list of their own."""
@@ -87,7 +114,8 @@ class Installation:
         self.lists += 1
         (self.folder / f"list{self.lists}.csv").write_text("".join(made[:1] + made[1 + first :]))
         text = (PROJECT / "examples" / "incident.toml").read_text().split("\n[campaign]")[0]
-        text += INCIDENT_TAIL.format(when=self.plan.when, after=self.plan.after)
+        first, second = ("sms", "email") if self.plan.texts_first else ("email", "sms")
+        text += INCIDENT_TAIL.format(first=first, second=second, when=self.plan.when, after=self.plan.after)
         for number in range(1, self.lists + 1):
             text += f'\n[[source]]\nfile = "list{number}.csv"\n'
         (self.folder / "incident.toml").write_text(text)
@@ -100,6 +128,16 @@ class Installation:
         )
         self.pids.add(process.pid)
         return process
+
+    def start_worker(self):
+        """A worker; where it can, it takes in reports too."""
+        free = [port for port in self.ports if port not in self.listening or self.listening[port].poll() is not None]
+        if not free:
+            return self.start("worker")
+        port = free[0]
+        listen = ["serve"] if port == self.ports[0] else ["worker", "--listen", f"127.0.0.1:{port}"]
+        self.listening[port] = self.start(*listen)
+        return self.listening[port]
 
     def tidy_up(self):
         """libfaketime leaves shared memory behind in each process that is killed."""

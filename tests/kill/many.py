@@ -9,6 +9,7 @@ books.py; the exit code is 1 when anything does not hold.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
@@ -64,14 +65,13 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="forewarn-many-"))
     folder.chmod(0o755)
     print(f"{args.persons} persons, {args.workers} workers, two killed every {args.every} s, seed {args.seed}, in {folder}")
-    cluster = Cluster(folder / "postgres")
-    game = Round(folder / f"round-{args.seed}", args.bin.resolve(), plan(args), args.seed, cluster)
     began = time.monotonic()
-    try:
+    with contextlib.ExitStack() as stack:
+        cluster = Cluster(folder / "postgres")
+        stack.callback(cluster.stop, "immediate")
+        game = Round(folder / f"round-{args.seed}", args.bin.resolve(), plan(args), args.seed, cluster)
+        stack.callback(game.close)
         result = play(game, args)
-    finally:
-        game.close()
-        cluster.stop("immediate")
     print(f"{game.kills} kills in {time.monotonic() - began:.0f} s; {json.dumps({k: v for k, v in result.items() if k != 'faults'})}")
     arrived = {"relay": [], "webhook": []}
     with open(game.folder / "ledger.jsonl", encoding="utf-8") as ledger:

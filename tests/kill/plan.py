@@ -39,6 +39,10 @@ class Plan:
     disk: bool
     clock: bool
     stops: bool
+    # The webhook reports what became of its texts, and workers listen for that.
+    reports: bool = False
+    # Texts go out first, and email follows where they are not delivered (or in any case).
+    texts_first: bool = False
 
     def actions(self):
         """What may happen at each moment, and how likely against one another."""
@@ -64,8 +68,8 @@ class Plan:
         return found
 
 
-def draw(engine, seed):
-    """The same for the same seed, also where a machine cannot do all of it."""
+def draw(engine, seed, reports=False):
+    """The same for the same seed, also where a machine cannot do all of it. `reports`: in any case."""
     lots = random.Random(f"plan {seed}")
     kills = lots.randint(8, 14)
     gap = lots.choice([0.15, 0.4, 0.8])
@@ -93,4 +97,13 @@ def draw(engine, seed):
     plan.disk &= engine == "sqlite" and can_mount()
     plan.clock &= faketime() is not None
     plan.stops &= engine == "postgres"
+    plan.reports |= reports
+    plan.texts_first &= plan.reports
+    if plan.reports:
+        # Reports that were signed by a clock an hour away are refused for good.
+        plan.clock = False
+        plan.routes = ["relay", "webhook"] + (["gateway"] if len(plan.routes) == 3 else [])
+        if plan.texts_first:
+            # Long enough for most reports to come before the next step, and short enough for some to come behind it.
+            plan.after = "0s" if plan.when == "always" else "2s"
     return plan

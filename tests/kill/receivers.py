@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """A mail relay, a webhook and an SMS gateway that fail on command and write down what they took.
 
-    receivers.py LEDGER.jsonl SEED [--bad SHARE] [--delay SECONDS]
+    receivers.py LEDGER.jsonl SEED [--bad SHARE] [--delay SECONDS] [--report SECRET]
 
 It prints its ports as one JSON line, then obeys JSON lines on stdin, one per change, until stdin ends:
 
     {"relay": {"drop": 0.1, "hang": 0.02, "refuse": 0.1}, "http": {"drop": 0.1}}      shares of what arrives
     {"relay": {"down": true}}                                                         nobody listens any more
+    {"ports": [4711, 4712]}                                                           reports are taken there
+
+and answers each with how many reports it has still to deliver. With --report the webhook reports what became of each
+message, signed with that secret (reporter.py).
 
 The ledger has a line for every message that began to arrive (`arrived`), was taken (`taken`), was taken before under the
-same key (`again`), was refused for good (`refused`) or for now (`later`), or lost its connection (`dropped`). `at` is
-the wall clock, `mono` the monotonic one. A line is on its way to the file before the sender can know.
+same key (`again`), was refused for good (`refused`) or for now (`later`), or lost its connection (`dropped`); and two
+for each try to report (`reported`; then `answered`, where `status` is null if no answer came). `at` is the wall clock,
+`mono` the monotonic one. A line is on its way to the file before the sender can know.
 
 A share of the recipients (--bad) is refused for good, by the hash of the address, the same each run. Nothing is ever
 taken and then answered as refused: a receiver that lies cannot be told from a sender that repeats. Between taking and
@@ -28,6 +33,8 @@ import struct
 import sys
 import time
 import urllib.parse
+
+from reporter import Reporter
 
 SMTP_STAGES = ["mail", "rcpt", "data", "middle", "dot-before", "dot-after"]
 HTTP_STAGES = ["head", "before", "after", "garbage"]
@@ -213,7 +220,7 @@ class Web(Listener):
 
     def __init__(self, *rest):
         super().__init__(*rest)
-        self.keys = {}
+        self.keys, self.names, self.reporter = {}, {}, None
 
     async def talk(self, reader, writer):
         while True:
@@ -275,13 +282,16 @@ class Web(Listener):
             self.ledger.write("again" if same else "misused", route, to=to, notice=notice, key=key)
         else:
             self.keys[key] = (notice, content)
-            self.ledger.write("taken", route, to=to, notice=notice, key=key)
+            name = self.names[key] = f"m-{len(self.names) + 1}"
+            self.ledger.write("taken", route, to=to, notice=notice, key=key, id=name if hook else "")
+            if self.reporter and "report_to" in values:
+                await self.reporter.taken(notice, name, values["report_to"])
         await self.think()
         self.drop_if(what == "drop" and stage == "after", route, "after")
         if what == "drop":  # garbage: taken, and the answer is the page of a proxy
             await self.answer(writer, 502, "<html>Bad gateway</html>", "Content-Type: text/html\r\n")
         elif hook:
-            await self.answer(writer, 200, json.dumps({"id": f"m-{len(self.keys)}"}))
+            await self.answer(writer, 200, json.dumps({"id": self.names[key]}))
         else:
             await self.answer(writer, 202, "0: Accepted for delivery")
 
@@ -296,6 +306,7 @@ async def main():
     parser.add_argument("seed")
     parser.add_argument("--bad", type=float, default=0.0)
     parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--report", metavar="SECRET")
     args = parser.parse_args()
     if os.geteuid() == 0:
         os.nice(-5)  # its clock judges the limits: it must not wait behind those it judges
@@ -306,13 +317,19 @@ async def main():
     }
     for receiver in receivers.values():
         await receiver.listen()
+    if args.report:
+        receivers["http"].reporter = Reporter(ledger, args.seed, args.report)
     print(json.dumps({name: receiver.port for name, receiver in receivers.items()}), flush=True)
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := await commands.readline():
-        for name, shares in json.loads(line).items():
-            await receivers[name].obey(shares)
-        print(json.dumps("done"), flush=True)
+        reporter = receivers["http"].reporter
+        for name, what in json.loads(line).items():
+            if name == "ports":
+                reporter.ports = what
+            else:
+                await receivers[name].obey(what)
+        print(json.dumps(reporter.owed if reporter else 0), flush=True)
 
 
 if __name__ == "__main__":

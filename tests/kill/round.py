@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from books import Books, lines, seconds
-from installation import Failed, Installation
+from installation import HOOK_SECRET, Failed, Installation
 from plan import faketime
 
 CALM = {"relay": {}, "http": {}}
@@ -49,12 +49,16 @@ class Round:
         self.events = open(folder / "events.jsonl", "w", encoding="utf-8")
         self.talk_lock = threading.Lock()
         script = Path(__file__).with_name("receivers.py")
+        self.owed = 0
         self.receivers = subprocess.Popen(
-            [sys.executable, script, folder / "ledger.jsonl", str(seed), "--bad", str(plan.bad), "--delay", str(plan.delay)],
+            [sys.executable, script, folder / "ledger.jsonl", str(seed), "--bad", str(plan.bad), "--delay", str(plan.delay),
+             *(["--report", HOOK_SECRET] if plan.reports else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         ports = json.loads(self.receivers.stdout.readline())
         self.site = Installation(folder, binary, self.database(seed), ports, plan, self.event)
+        if plan.reports:
+            self.receive({"ports": self.site.ports})
         if plan.clock:
             (folder / "clock").write_text("+0")
             self.site.environment.update({
@@ -111,7 +115,7 @@ class Round:
         with self.talk_lock:
             self.receivers.stdin.write(json.dumps(shares) + "\n")
             self.receivers.stdin.flush()
-            self.receivers.stdout.readline()
+            self.owed = json.loads(self.receivers.stdout.readline())
 
     def chance(self, share):
         return self.lots.random() < share
@@ -140,7 +144,7 @@ class Round:
             self.nap(0.2 * self.plan.gap, 1.8 * self.plan.gap)
             getattr(self, self.lots.choices(names, weights)[0])()
             acted += 1
-            if acted % 6 == 0 and self.at_rest(self.site.status()):
+            if acted % 6 == 0 and self.is_over(self.site.status()):
                 break
         self.receive(CALM)
         for worker in self.workers:
@@ -167,7 +171,7 @@ class Round:
                     self.faults.append(f"a worker ended by itself with exit code {code}")
                 self.event("ended by itself", code=code)
         while len(self.workers) < self.plan.workers:
-            self.workers.append(Worker(self.site.start("worker")))
+            self.workers.append(Worker(self.site.start_worker()))
 
     def at_rest(self, status):
         waiting = sum(status["notices"].get(state, 0) for state in ("queued", "deferred", "sending"))
@@ -175,12 +179,32 @@ class Round:
 
     def send_to_the_end(self):
         end = time.monotonic() + END_TIME
-        while not self.at_rest(status := self.site.status()):
+        while not self.is_over(status := self.site.status()):
             if time.monotonic() > end:
-                raise Failed(f"not at its end after {END_TIME} s: {json.dumps(status)[:600]}")
-            self.site.insist("worker", "--once")
+                raise Failed(f"not at its end after {END_TIME} s, {self.owed} reports owed: {json.dumps(status)[:600]}")
+            if self.plan.reports:
+                self.listen_to_the_end(end)
+            else:
+                self.site.insist("worker", "--once")
             # Where a lease must run out first, or a wait is not over yet.
             time.sleep(0.3)
+
+    def is_over(self, status):
+        """Nobody waits, every report was answered, and none waits for its notice."""
+        if not self.at_rest(status):
+            return False
+        self.receive({})
+        return self.owed == 0 and not any((route["reports"] or {}).get("waiting") for route in status["routes"])
+
+    def listen_to_the_end(self, end):
+        worker = Worker(self.site.start_worker())
+        while worker.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.5)
+            if self.is_over(self.site.status()):
+                break
+        if worker.process.poll() is not None:
+            raise Failed(f"a worker that was to listen to the end ended with exit code {worker.process.returncode}")
+        self.terminate(worker)
 
     def balance(self):
         site = self.site
@@ -189,7 +213,7 @@ class Round:
         _, code, doctor = site.json("doctor")
         (self.folder / "doctor.json").write_text(json.dumps(doctor))
         (self.folder / "round.json").write_text(json.dumps({
-            "when": self.plan.when, "graceful": self.plan.graceful, "steps": self.steps, "retries": self.retries,
+            "when": self.plan.when, "texts_first": self.plan.texts_first, "reports": self.plan.reports, "graceful": self.plan.graceful, "steps": self.steps, "retries": self.retries,
             "limits": {route: limits for route, limits in self.plan.limits.items() if route in self.plan.routes},
             "plan": vars(self.plan),
         }))
@@ -264,7 +288,7 @@ class Round:
             return False
         log = self.folder / "at-term.jsonl"
         self.site.insist("campaign", "log", self.site.id, "--format", "jsonl", "--out", str(log))
-        return any(line["state"] == "sending" and seconds(line["at"]) > worker.wall for line in lines(log))
+        return any(line["event"] == "attempt" and line["state"] == "sending" and seconds(line["at"]) > worker.wall for line in lines(log))
 
     def term(self):
         worker = self.somebody()

@@ -2,6 +2,7 @@
 """Kills forewarn wherever it stands, again and again, and balances the books after each round.
 
     tests/kill/run.py [--engine sqlite|postgres] [--kills 300] [--minutes M] [--seed N] [--rounds R] [--bin PATH]
+                      [--reports]
 
 A round is a fresh installation with some thousand made-up persons, sent by email and SMS to receivers of this program's
 own, on the loopback. Round number n of `--seed N` is drawn from the seed N + n, so `--seed S --rounds 1` repeats the
@@ -29,8 +30,8 @@ from installation import PROJECT  # noqa: E402
 from plan import can_mount, draw, faketime  # noqa: E402
 from postgres import Cluster, programs  # noqa: E402
 
-COLUMNS = "{:>6} {:>8} {:>5} {:>6} {:>7} {:>8} {:>7} {:>7} {:>7} {:>5}  {}"
-HEADING = ("seed", "engine", "kills", "faults", "persons", "received", "unknown", "repeats", "missing", "s", "verdict")
+COLUMNS = "{:>6} {:>8} {:>5} {:>6} {:>7} {:>8} {:>7} {:>7} {:>7} {:>7} {:>5}  {}"
+HEADING = ("seed", "engine", "kills", "faults", "persons", "received", "unknown", "repeats", "missing", "reports", "s", "verdict")
 
 
 def describe(args):
@@ -47,8 +48,8 @@ def one_round(args, seed, cluster):
     """Runs a round; its line of the table."""
     folder = args.folder / f"round-{seed}"
     began = time.monotonic()
-    game = Round(folder, args.bin, draw(args.engine, seed), seed, cluster)
-    result = {"persons": "", "received": "", "unknown": "", "repeats": "", "missing": "", "faults": []}
+    game = Round(folder, args.bin, draw(args.engine, seed, args.reports), seed, cluster)
+    result = {"persons": "", "received": "", "unknown": "", "repeats": "", "missing": "", "reports": "", "faults": []}
     try:
         result = game.play()
     except Exception as error:  # whatever it is, this round has failed and the next one goes on
@@ -58,13 +59,13 @@ def one_round(args, seed, cluster):
         game.close()
     print(COLUMNS.format(
         seed, args.engine, game.kills, sum(game.counts.values()), result["persons"], result["received"],
-        result["unknown"], result["repeats"], result["missing"], round(time.monotonic() - began),
+        result["unknown"], result["repeats"], result["missing"], result["reports"], round(time.monotonic() - began),
         "balanced" if not result["faults"] else "FAULT",
     ), flush=True)
     for fault in result["faults"]:
         print(f"       {fault}")
     if result["faults"]:
-        again = f"tests/kill/run.py --engine {args.engine} --seed {seed} --rounds 1 --bin {args.bin}"
+        again = f"tests/kill/run.py --engine {args.engine} --seed {seed} --rounds 1 --bin {args.bin}{' --reports' * args.reports}"
         print(f"       kept: {folder}; again: {again}", flush=True)
     elif not args.keep:
         shutil.rmtree(folder)
@@ -77,6 +78,7 @@ def main():
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--reports", action="store_true", help="the webhook reports in every round, not in a third of them")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 90_000))
     parser.add_argument("--bin", type=Path, default=PROJECT / "target" / "release" / "forewarn")
     parser.add_argument("--folder", type=Path, help="where to work [a new folder for temporary files]")
@@ -101,7 +103,7 @@ def main():
 
 def rounds(args):
     end = time.monotonic() + args.minutes * 60 if args.minutes else float("inf")
-    kills = faulty = done = persons = repeats = unknown = 0
+    kills = faulty = done = persons = repeats = unknown = reports = 0
     others = {}
     with contextlib.ExitStack() as stack:
         cluster = None
@@ -117,11 +119,12 @@ def rounds(args):
             persons += result["persons"] or 0
             repeats += result["repeats"] or 0
             unknown += result["unknown"] or 0
+            reports += result["reports"] or 0
             for name, count in game.counts.items():
                 others[name] = others.get(name, 0) + count
     said = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
-    print(f"{done} rounds, {kills} kills, {persons} persons, {unknown} unknown, {repeats} repeats explained by them; "
-          f"also: {said or 'nothing'}; {done - faulty} balanced, {faulty} not")
+    print(f"{done} rounds, {kills} kills, {persons} persons, {unknown} unknown, {repeats} repeats explained by them, "
+          f"{reports} reports; also: {said or 'nothing'}; {done - faulty} balanced, {faulty} not")
     if not faulty:
         with contextlib.suppress(OSError):
             args.folder.rmdir()

@@ -71,16 +71,67 @@ def faults_of(round_):
         return Books(folder).balance()
 
 
+def heard(ref, second, code, cls, state):
+    return {**attempt(ref, "sms", "webhook", 1, second, cls, state), "event": "receipt", "code": code}
+
+
+def posted(post, kind, ref, *events, answers=(204,)):
+    """Lines of the ledger: a post of (code, event, class) about a person's text, and how each try was answered."""
+    said = [{"code": code, "event": event, **({"class": cls} if cls else {})} for code, event, cls in events]
+    about = {"route": "webhook", "post": post, "kind": kind, "at": EPOCH + 10, "mono": 1010.0}
+    return [line for status in answers for line in (
+        {**about, "event": "reported", "notice": f"sms-{ref}" if ref else "", "events": said},
+        {**about, "event": "answered", "reached": True, "status": status})]
+
+
+def sound_reports():
+    """Texts first, and email where they are not delivered: one arrives, one fails, one is acknowledged behind an email."""
+    return {
+        "list": ["reference", "a", "b", "c", "d"],
+        "log": [
+            attempt("a", "sms", "webhook", 1, 2, "accepted", "accepted"),
+            heard("a", 3, "R1", "progress", "accepted"), heard("a", 4, "R2", "delivered", "delivered"),
+            attempt("b", "sms", "webhook", 1, 2, "accepted", "accepted"), heard("b", 4, "R3", "bad-address", "failed"),
+            attempt("b", "email", "relay", 1, 5, "accepted", "accepted"),
+            attempt("c", "sms", "webhook", 1, 2, "unknown", "unknown"),
+            attempt("c", "email", "relay", 1, 5, "accepted", "accepted"),
+            heard("c", 6, "R4", "delivered", "delivered"), heard("c", 7, "R5", "acknowledged", "acknowledged"),
+            attempt("d", "sms", "webhook", 1, 2, "accepted", "accepted"),
+            attempt("d", "email", "relay", 1, 6, "accepted", "accepted"),
+        ],
+        "ledger": [
+            *(receipt("taken", "webhook", ref, "sms", 2, f"k{ref}") for ref in "abcd"),
+            *(receipt("taken", "relay", ref, "email", 5, f"<{ref}>") for ref in "bcd"),
+            *posted("p-1", "good", "a", ("R1", "queued", None), answers=(None, 503, 204)),
+            *posted("p-2", "good", "a", ("R2", "delivered", None), answers=(204, 204)),
+            *posted("p-3", "good", "b", ("R3", "failed", "bad-address")),
+            *posted("p-4", "good", "c", ("R5", "acknowledged", None), ("R4", "delivered", None)),
+            *posted("p-5", "stranger", "", ("R6", "delivered", None)),
+            *posted("p-6", "forged", "d", ("R7", "failed", "bad-address"), answers=(401,)),
+        ],
+        "status": {
+            "persons": 4, "satisfied": 4, "in_flight": 0, "needs_human": 0, "unreachable": 0, "excluded": 0, "attempts": 7,
+            "notices": {"accepted": 4, "delivered": 1, "acknowledged": 1, "failed": 1, "suppressed": 1, "unknown": 0},
+            "routes": [{"name": "relay", "sent": 3, "reports": None},
+                       {"name": "webhook", "sent": 3, "reports": {"came": 7, "waiting": 0, "no_such_notice": 1}}],
+        },
+        "doctor": {"findings": []},
+        "round": {"when": "not-delivered", "texts_first": True, "reports": True, "graceful": False, "steps": [], "retries": 0,
+                  "limits": {}},
+    }
+
+
 class TestBooks(unittest.TestCase):
-    def spoilt(self, fault, spoil):
-        round_ = copy.deepcopy(sound())
+    def spoilt(self, fault, spoil, round_=None):
+        round_ = copy.deepcopy(round_ or sound())
         spoil(round_)
         faults = faults_of(round_)["faults"]
         self.assertTrue(any(f.startswith(fault) for f in faults), f"{fault!r} is not among {faults}")
 
     def test_a_sound_round_balances(self):
         result = faults_of(sound())
-        self.assertEqual(result, {"persons": 2, "received": 5, "unknown": 2, "repeats": 1, "missing": 0, "faults": []})
+        self.assertEqual(result, {"persons": 2, "received": 5, "unknown": 2, "repeats": 1, "missing": 0, "reports": 0,
+                                  "faults": []})
 
     def test_somebody_is_missing(self):
         self.spoilt("a person is missing", lambda r: r["list"].append("c"))
@@ -137,6 +188,58 @@ class TestBooks(unittest.TestCase):
         self.spoilt("forewarn doctor", lambda r: r["doctor"]["findings"].append({"level": "bad", "about": "x", "message": "y"}))
         self.spoilt("accepted for an address that is always refused", lambda r: r["ledger"].append(
             {"event": "refused", "route": "relay", "to": "b@example.com"}))
+
+    def test_sound_reports_balance(self):
+        result = faults_of(sound_reports())
+        self.assertEqual(result, {"persons": 4, "received": 7, "unknown": 1, "repeats": 0, "missing": 0, "reports": 5,
+                                  "faults": []})
+
+    def test_reports(self):
+        def spoilt(fault, spoil):
+            self.spoilt(fault, spoil, sound_reports())
+
+        def without(code):
+            return lambda r: r.update(log=[line for line in r["log"] if line["code"] != code])
+
+        def change(code, **fields):
+            return lambda r: [line.update(fields) for line in r["log"] if line["code"] == code]
+
+        spoilt("a report was answered as taken, and is not in the log", without("R1"))
+        spoilt("a report was answered as taken, and is not in the log", without("R5"))
+        spoilt("an event is in the log more than once", lambda r: r["log"].append(r["log"][1]))
+        spoilt("the log has a receipt that nobody", lambda r: r["log"].append(heard("d", 9, "R9", "progress", "accepted")))
+        spoilt("the log has a receipt that nobody", lambda r: r["log"].append(heard("d", 9, "R6", "delivered", "delivered")))
+        spoilt("the log has a receipt that nobody", lambda r: r["log"].append(heard("d", 9, "R7", "bad-address", "failed")))
+        spoilt("the log has another event", change("R3", **{"class": "temporary"}))
+        spoilt("the log has another event", change("R1", notice="sms-d"))
+        spoilt("a notice does not stand", change("R2", state="accepted"))
+        spoilt("a notice does not stand", change("R3", state="delivered"))
+        spoilt("a notice does not stand", change("R5", state="delivered"))
+        spoilt("a receipt is about no attempt", lambda r: r["log"][0].update(route="gateway"))
+        spoilt("a report was never answered", lambda r: [line.update(status=503) for line in r["ledger"]
+                                                         if line.get("post") == "p-5" and line["event"] == "answered"])
+        spoilt("a forged report was taken", lambda r: r["ledger"][-1].update(status=204))
+        spoilt("status says 4 reports came", lambda r: r["status"]["routes"][1]["reports"].update(came=4))
+        spoilt("status says 9 reports came", lambda r: r["status"]["routes"][1]["reports"].update(came=9))
+        spoilt("status says 0 reports are nobody's", lambda r: r["status"]["routes"][1]["reports"].update(no_such_notice=0))
+        spoilt("reports wait", lambda r: r["status"]["routes"][1]["reports"].update(waiting=1))
+
+    def test_the_next_step_behind_reports(self):
+        def spoilt(fault, spoil):
+            self.spoilt(fault, spoil, sound_reports())
+
+        def without_email(ref):
+            return lambda r: r.update(log=[x for x in r["log"] if (x["ref"], x["channel"]) != (ref, "email")])
+
+        spoilt("a person is missing", without_email("b"))  # it failed
+        spoilt("a person is missing", without_email("d"))  # nothing was reported
+        # Whether the email of a delivered text had begun before the report is open.
+        round_ = sound_reports()
+        without_email("c")(round_)
+        self.assertFalse([f for f in faults_of(round_)["faults"] if f.startswith("a person is missing")])
+        spoilt("status says {", lambda r: r["status"]["notices"].update(suppressed=2))
+        spoilt("status says {", lambda r: r["status"]["notices"].update(delivered=2, suppressed=0))
+        spoilt("satisfied 5, but only 4", lambda r: r["status"].update(satisfied=5))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ pub mod anchor;
 pub mod attempt;
 pub mod certificate;
 pub mod closing;
+pub mod erase;
 pub mod log;
 pub mod open;
 pub mod person;

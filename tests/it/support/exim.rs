@@ -98,7 +98,7 @@ fn configuration(exim: &Path, user: &str, port: u16, dir: &Path, returns: &Retur
             "driver = appendfile\n directory = {dir}/box\n maildir_format\n envelope_to_add\n return_path_add\n user = {user}"
         ),
         Returns::Lmtp(port) => format!(
-            "driver = smtp\n protocol = lmtp\n hosts = 127.0.0.1\n hosts_override\n allow_localhost\n port = {port}"
+            "driver = smtp\n protocol = lmtp\n hosts = 127.0.0.1\n port = {port}\n allow_localhost\n rcpt_include_affixes"
         ),
     };
     format!(
@@ -124,8 +124,10 @@ begin routers
 returns:
  driver = accept
  domains = {DOMAIN}
+ local_parts = bounces
+ local_part_suffix = +*
+ local_part_suffix_optional
  transport = returns
- self = send
 moved:
  driver = redirect
  local_parts = ^moved
