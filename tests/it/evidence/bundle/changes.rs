@@ -251,6 +251,55 @@ fn two_hundred_changed_octets_are_each_refused() {
     }
 }
 
+/// A thief changes what he likes and seals it again: all verifiers come to one verdict, for the same reasons.
+#[test]
+fn whatever_a_thief_seals_all_verifiers_say_the_same() {
+    let made = bundle(Plot::default());
+    // What is of a form; the text for people may say anything.
+    let people = ["README.txt", "certificate.html", layout::VERIFY_PY, layout::VERIFY_HTML];
+    let sealed = [layout::SUMS, layout::SEAL];
+    let formal = made.files.keys().filter(|path| !people.contains(&path.as_str()) && !sealed.contains(&path.as_str()));
+    let paths: Vec<&String> = formal.collect();
+    let signs: Vec<char> = "0123456789abcdefABCDEF{}[],:\"\\ \n+/=-.\u{0}\u{7f}\u{e9}\u{2028}".chars().collect();
+    let mut lots = Lots::new(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut names, mut verdicts) = (Vec::new(), Vec::new());
+    for number in 0..400 {
+        let path = paths[number % paths.len()];
+        let files = made.stolen(|files| {
+            for slim in people {
+                files.remove(slim);
+            }
+            let mut text: Vec<char> = String::from_utf8(files[path].clone()).expect("text").chars().collect();
+            let place = lots.below(text.len());
+            let sign = signs[lots.below(signs.len())];
+            match lots.below(4) {
+                0 => drop(text.splice(place..place, [sign])),
+                1 => drop(text.drain(place..=place)),
+                _ => text[place] = sign,
+            }
+            files.insert(path.clone(), text.into_iter().collect::<String>().into_bytes());
+        });
+        let zip = zipped(&files, CompressionMethod::Stored);
+        verdicts.push(codes(&ours(&zip, None)));
+        let name = format!("{number}.zip");
+        fs_err::write(folder.path().join(&name), zip).expect("written");
+        names.push(name);
+    }
+    let refused = verdicts.iter().filter(|codes| !codes.is_empty()).count();
+    assert!(refused > 350, "{refused} of 400");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (who, theirs) in judges::others(folder.path(), &names, None) {
+        for (number, name) in names.iter().enumerate() {
+            let path = paths[number % paths.len()];
+            let (theirs, own) = (&theirs[*name], &verdicts[number]);
+            // Only we look at the order of attempts, which a fact that cannot be read upsets.
+            let same = if path.starts_with("events/") { theirs.is_empty() == own.is_empty() } else { theirs == own };
+            assert!(same, "{who}, {name}: a change of {path} is {theirs:?}, and {own:?} for us");
+        }
+    }
+}
+
 /// A changed zip is refused, or gives the very files that were put in (a time, say, means nothing).
 #[test]
 fn changed_octets_of_the_zip_are_refused_where_they_change_the_files() {

@@ -87,7 +87,9 @@ fn what_the_program_proves_passes_everywhere() {
         let vkey = made["vkey"].as_str().expect("a key");
         let verified = ok(&["proof", "verify", &name, "--vkey", vkey, "--json"]);
         let verdict: Value = serde_json::from_slice(&verified.stdout).expect("one JSON object");
-        assert_eq!(verdict["warnings"], Value::Array(Vec::new()), "{reference}");
+        // What is known only when it is over is written down later than it began.
+        let warnings = verdict["warnings"].as_array().expect("a list");
+        assert!(warnings.iter().all(|warning| warning["code"] == "clock-back"), "{reference}: {warnings:?}");
         let proven = verdict["proven"].to_string();
         for part in ["ended: ", "before any attempt", "No fact about the person is left out"] {
             assert!(proven.contains(part), "{reference}: {part}: {proven} {}", verdict["not_shown"]);
