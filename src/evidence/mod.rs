@@ -13,6 +13,7 @@
 //! | [`tiles`] | a tree as rows of 256 hashes, and the making of proofs from them, for any earlier size too |
 //! | [`note`] | text with signature lines: keys, signing, opening |
 //! | [`checkpoint`] | a tree's size and root as such a text |
+//! | [`policy`] | which logs and witnesses a reader believes, as a file |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
 //! | [`bundle`] | all that is shown of one person, as the files of a zip, and the verdict on them |
 
@@ -23,6 +24,7 @@ pub mod disclosure;
 pub mod fact;
 pub mod merkle;
 pub mod note;
+pub mod policy;
 pub mod proof_file;
 pub mod tiles;
 

@@ -61,6 +61,8 @@ pub enum ProofError {
     Checkpoint(#[from] CheckpointError),
     #[error("{have} of the witnesses have signed the checkpoint, {want} must")]
     FewWitnesses { have: usize, want: usize },
+    #[error("not those witnesses have signed the checkpoint that the policy asks for")]
+    NoQuorum,
     #[error("leaf {index}: {why}")]
     NotIncluded { index: u64, why: MerkleError },
 }

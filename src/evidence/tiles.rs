@@ -79,7 +79,7 @@ impl Node {
         let id = self.tile();
         let row = tiles.get(&id).ok_or(TilesError::Missing { id })?;
         let above = self.height % HEIGHT;
-        let start = (self.index % (1 << (HEIGHT - above)) << above) as usize;
+        let start = ((self.index % (1 << (HEIGHT - above))) << above) as usize;
         let end = start + (1 << above);
         let part = row.get(start..end).ok_or(TilesError::Short { id, have: row.len(), need: end })?;
         Ok(perfect_root(part))

@@ -109,7 +109,7 @@ fn an_empty_tree_has_its_root_and_no_tiles() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Whatever the batches are, and wherever the builder was stopped and taken up again, the tiles are the same.
     #[test]
