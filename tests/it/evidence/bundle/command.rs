@@ -64,6 +64,49 @@ fn the_command_says_what_it_found_in_words_and_codes() {
     }
 }
 
+#[test]
+fn the_page_says_what_it_found_in_words() {
+    let made = bundle(Plot::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, octets: &[u8]| fs_err::write(folder.path().join(name), octets).expect("written");
+    let files = made.stolen(|files| without_fact(files, made.at.receipt));
+    put("good.zip", &zipped(&made.files, CompressionMethod::Deflated));
+    put("dropped.zip", &zipped(&files, CompressionMethod::Deflated));
+    put("no.zip", b"<script>alert(1)</script>");
+    let vkey = made.key.verifier().to_string();
+    let (all, end) = (["good.zip", "dropped.zip", "no.zip"], made.at.second_end);
+    let Some(shown) = judges::shown(folder.path(), &all, Some(&vkey)) else { return };
+    for part in [
+        "<p valid> VALID: good.zip\n".to_owned(),
+        format!("<li> All {} files are as they were sealed.\n", made.files.len()),
+        format!("<li> Fact {end}, 2026-09-21T14:16:55Z: attempt 2 by email to contact 1 ended: accepted.\n"),
+        format!("<code> {}\n<p> It is the key you gave.\n", made.key.verifier().fingerprint()),
+        format!("<li> Not disclosed: id of events/{}.json\n", made.at.receipt),
+        "<p refused> REFUSED: dropped.zip\n".to_owned(),
+        "closing/leaf.json names it, and the bundle does not show it (fact-withheld).\n".to_owned(),
+        "<p refused> REFUSED: no.zip\n<h2> Why it is refused\n<li> The zip: the file is no zip (not-a-zip).\n"
+            .to_owned(),
+    ] {
+        assert!(shown.contains(&part), "{part} is not in {shown}");
+    }
+    let shown = judges::shown(folder.path(), &["good.zip"], None).expect("it is there");
+    assert!(shown.contains("anybody can make a key: compare its fingerprint"), "{shown}");
+    let shown = judges::shown(folder.path(), &["good.zip"], Some("nonsense")).expect("it is there");
+    assert!(shown.contains("<p refused> It could not be checked: a key is written NAME+ID+BASE64."), "{shown}");
+}
+
+/// The page loads nothing and asks for nothing, so that it may be used without a network.
+#[test]
+fn the_page_reaches_out_to_nobody() {
+    let page = forewarn::evidence::bundle::VERIFIER_IN_A_PAGE;
+    assert!(page.contains("content=\"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'\""));
+    for word in ["http", "src=", "href=", "import", "fetch(", "XMLHttpRequest", "innerHTML", "eval(", "url("] {
+        let allowed = usize::from(word == "http") + usize::from(word == "import");
+        // `http-equiv` of the policy itself, and `importKey`.
+        assert!(page.matches(word).count() <= allowed, "{word}");
+    }
+}
+
 /// The whole way: a demonstration sends, the campaign is closed, and each kind of person is proven and verified.
 #[test]
 fn what_the_program_proves_passes_everywhere() {

@@ -56,6 +56,47 @@ fn page_as_program() -> String {
     format!("{}{RUNNER}", &VERIFIER_IN_A_PAGE[begin..end])
 }
 
+/// As much of a browser as the page needs: it gives the page a file, and prints what the page shows.
+const BROWSER: &str = r#"
+import { readFileSync } from "node:fs";
+const element = (tag) => ({
+  tag, textContent: "", value: "", children: [], handlers: {}, classList: { toggle() {} },
+  append(child) { this.children.push(child); },
+  replaceChildren() { this.children = []; },
+  addEventListener(event, handler) { this.handlers[event] = handler; },
+});
+const known = { verdict: element("div"), drop: element("div"), file: element("input"), vkey: element("input") };
+globalThis.document = { getElementById: (id) => known[id], createElement: element };
+const [vkey, ...paths] = process.argv.slice(2);
+globalThis.opened = async () => {
+  known.vkey.value = vkey === "-" ? "" : ` ${vkey} `;
+  for (const path of paths) {
+    const file = new File([readFileSync(path)], path);
+    const how = path.startsWith("dropped") ? known.drop.handlers.drop : known.file.handlers.change;
+    await how({ target: { files: [file] }, dataTransfer: { files: [file] }, preventDefault() {} });
+    // Handlers of a browser are not waited for.
+    while (known.verdict.children.length === 0) await new Promise((soon) => setTimeout(soon, 20));
+    const tell = ({ tag, className, textContent, children }) => {
+      if (textContent) console.log(`<${tag}${className ? ` ${className}` : ""}> ${textContent}`);
+      children.forEach(tell);
+    };
+    tell(known.verdict);
+    known.verdict.replaceChildren();
+  }
+};
+"#;
+
+/// What the page shows of bundles in a folder; nothing where Node.js is not installed.
+pub(super) fn shown(folder: &Path, names: &[&str], trusted: Option<&str>) -> Option<String> {
+    let script = VERIFIER_IN_A_PAGE.split("<script>").nth(1).and_then(|rest| rest.split("</script>").next());
+    let page = format!("{BROWSER}{}\nawait opened();\n", script.expect("the page has a script"));
+    fs_err::write(folder.join("page.mjs"), page).expect("written");
+    let line = format!("--no-warnings page.mjs {} {}", trusted.unwrap_or("-"), names.join(" "));
+    let (well, said) = NODE.run(folder, &line)?;
+    assert!(well, "{said}");
+    Some(said)
+}
+
 /// What the two others say of bundles in a folder, by name of the file; nothing of one that is not installed.
 pub(super) fn others(
     folder: &Path,
