@@ -69,14 +69,14 @@ fn key(given: &str) -> Result<VerifierKey, Failure> {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Failure {
-    match error.kind() {
-        ErrorKind::NotFound => Failure::Usage(format!("there is no file {}", path.display())),
-        ErrorKind::IsADirectory => {
-            let message = "is a folder; give the zip as it was handed over, or run verify/verify.py on the folder";
-            Failure::Usage(format!("{} {message}", path.display()))
-        }
-        _ => Failure::Fault(anyhow::Error::new(error).context("the bundle cannot be read")),
+    if error.kind() == ErrorKind::NotFound {
+        return Failure::Usage(format!("there is no file {}", path.display()));
     }
+    if error.kind() == ErrorKind::IsADirectory {
+        let message = "is a folder; give the zip as it was handed over, or run verify/verify.py on the folder";
+        return Failure::Usage(format!("{} {message}", path.display()));
+    }
+    Failure::Fault(anyhow::Error::new(error).context("the bundle cannot be read"))
 }
 
 fn object(file: &Path, verdict: &Verdict) -> Value {

@@ -1,6 +1,8 @@
 //! Proof of notification by the binary: bundles, what they show and do not show, lost databases and keys, erasure.
 
 use crate::verbs::Place;
+use forewarn::evidence::note::VerifierKey;
+use forewarn::evidence::proof_file::{ProofFile, Trust};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -49,6 +51,8 @@ fn a_bundle_shows_what_was_sent_to_the_octet_and_nothing_of_others() {
     let place = Place::started(LADDER, LIST);
     place.ok("proof close ID");
     let made = place.json("proof person ID P-2 --out p2.zip --by dora --json");
+    place.ok("proof verify p2.zip");
+    place.ok(&format!("proof verify p2.zip --vkey {}", made["vkey"].as_str().expect("a key")));
     assert_eq!(made["withheld"], serde_json::json!([]), "{made}");
     let files = files(&place.path("p2.zip"));
     let (name, message) = files.iter().find(|(name, _)| name.ends_with("message.eml")).expect("the message");
@@ -139,24 +143,18 @@ fn a_leaf_that_was_changed_is_found_when_the_log_is_read() {
     let done = place.run("proof person ID P-1 --out after.zip");
     let files = if done.status.success() { files(&place.path("after.zip")) } else { return };
     let before = self::files(&place.path("before.zip"));
-    let changed = files
-        .iter()
-        .filter(|(name, octets)| name.starts_with("events/") && before.get(*name).is_some_and(|b| b != *octets));
-    for (name, octets) in changed.filter(|(name, _)| name.ends_with(".json")) {
-        let proof = text(&files, &name.replace(".json", ".tlog-proof"));
-        let key = forewarn::evidence::note::VerifierKey::parse(text(&files, "log.vkey").trim()).expect("a key");
-        let trust = forewarn::evidence::proof_file::Trust {
-            origin: key.name().to_owned(),
-            log_keys: vec![key],
-            witnesses: Vec::new(),
-            quorum: 0,
-        };
-        let proof = forewarn::evidence::proof_file::ProofFile::parse(proof.as_bytes()).expect("a proof");
-        assert!(proof.verify(octets, &trust).is_err(), "{name}");
-        assert!(proof.verify(&before[name], &trust).is_ok(), "{name}");
-        return;
-    }
-    panic!("the leaf is not in the bundle");
+    let mut changed = files.iter().filter(|(name, octets)| {
+        name.starts_with("events/") && name.ends_with(".json") && before.get(*name).is_some_and(|b| b != *octets)
+    });
+    let (name, octets) = changed.next().expect("the leaf is in the bundle");
+    let proof = text(&files, &name.replace(".json", ".tlog-proof"));
+    let key = VerifierKey::parse(text(&files, "log.vkey").trim()).expect("a key");
+    let trust = Trust { origin: key.name().to_owned(), log_keys: vec![key], witnesses: Vec::new(), quorum: 0 };
+    let proof = ProofFile::parse(proof.as_bytes()).expect("a proof");
+    assert!(proof.verify(octets, &trust).is_err(), "{name}");
+    assert!(proof.verify(&before[name], &trust).is_ok(), "{name}");
+    let verdict = place.refused("proof verify after.zip");
+    assert!(verdict.as_str().is_some_and(|code| !code.is_empty()), "{verdict}");
 }
 
 #[test]
@@ -222,6 +220,7 @@ fn what_is_erased_is_nowhere_and_bundles_of_before_stay() {
         place.ok("campaign log ID").matches(",t-1-").count() - notes(&place)
     );
     assert_eq!(fs_err::read(place.path("before.zip")).expect("read"), before);
+    place.ok("proof verify before.zip");
     place.ok("campaign status ID");
 }
 

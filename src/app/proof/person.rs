@@ -5,15 +5,15 @@
 //! hashes over hashes.
 
 use super::attempt::{ADDRESS, EXCHANGE, MESSAGE, exchange, octets, uid};
-use super::certificate::{self, Shown};
-use super::log::{LogError, load_tiles};
+use super::certificate::Shown;
+use super::log::{LogError, LogKey, load_tiles};
 use super::recipients::{self, RECIPIENT};
 use super::{closing, words};
 use crate::app::carrier::{AdapterCarrier, OpenCampaign};
 use crate::app::{App, AppError};
 use crate::evidence::bundle::manifest::{About, Listed, Manifest};
 use crate::evidence::bundle::tree_proof::TreeProof;
-use crate::evidence::bundle::{Files, VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout, sums};
+use crate::evidence::bundle::{Files, layout, sums};
 use crate::evidence::canonical::{Value, read_object};
 use crate::evidence::disclosure::{Disclosure, SaltKey};
 use crate::evidence::fact::seconds;
@@ -99,7 +99,6 @@ impl App {
         self.note_who_asked(&campaign, subject.row.no, by, now).await?;
         let mut sequencer = self.sequencer().await?;
         sequencer.catch_up().await?;
-        let key = sequencer.key().verifier().to_string();
         let Some(head) = self.store.newest_head().await? else {
             return Err(LogError::Broken("it is empty".to_owned()).into());
         };
@@ -136,29 +135,11 @@ impl App {
             closed: making.files.contains_key(layout::CLOSING_LEAF),
             made: now,
         };
-        let page = certificate::page(&certificate)?;
-        let declaration = words::declaration(&certificate);
-        making.files.insert("certificate.html".to_owned(), page.into_bytes());
-        making.files.insert("declaration.md".to_owned(), declaration.into_bytes());
-        making.files.insert("README.txt".to_owned(), words::readme(&certificate).into_bytes());
-        making.files.insert(layout::VERIFY_PY.to_owned(), VERIFIER_IN_PYTHON.as_bytes().to_vec());
-        making.files.insert(layout::VERIFY_HTML.to_owned(), VERIFIER_IN_A_PAGE.as_bytes().to_vec());
-        let events = making.leaves.len();
-        let manifest = Manifest {
-            campaign: campaign.id.clone(),
-            checkpoint: making.head.size,
-            events: making.leaves.values().map(|leaf| Listed { index: leaf.index, about: leaf.about }).collect(),
-            made: seconds(now),
-            origin: sequencer.key().origin().to_owned(),
-            subject: subject.name.clone(),
-            withheld: making.withheld.clone(),
-        };
-        let manifest = manifest.to_octets().map_err(|e| LogError::Broken(format!("the manifest: {e}")))?;
-        making.files.insert(layout::MANIFEST.to_owned(), manifest.into_bytes());
-        making.files.insert(layout::CHECKPOINT.to_owned(), making.head.note.clone().into_bytes());
-        making.files.insert(layout::VKEY.to_owned(), format!("{key}\n").into_bytes());
-        sequencer.key().seal(&mut making.files)?;
-        Ok(PersonBundle { files: making.files, events, withheld: making.withheld, key })
+        making.files.extend(words::for_people(&certificate)?);
+        let key = sequencer.key();
+        making.finish(&campaign.id, &subject.name, key, now)?;
+        let key = key.verifier().to_string();
+        Ok(PersonBundle { events: making.leaves.len(), files: making.files, withheld: making.withheld, key })
     }
 
     async fn opened(&self, campaign: &Campaign, open: &OpenCampaign, row: PersonRow) -> Result<Subject, AppError> {
@@ -354,6 +335,24 @@ impl App {
 }
 
 impl Making {
+    /// Adds what says whose bundle it is, and seals it.
+    fn finish(&mut self, campaign: &str, subject: &str, key: &LogKey, now: Micros) -> Result<(), AppError> {
+        let manifest = Manifest {
+            campaign: campaign.to_owned(),
+            checkpoint: self.head.size,
+            events: self.leaves.values().map(|leaf| Listed { index: leaf.index, about: leaf.about }).collect(),
+            made: seconds(now),
+            origin: key.origin().to_owned(),
+            subject: subject.to_owned(),
+            withheld: self.withheld.clone(),
+        };
+        let manifest = manifest.to_octets().map_err(|e| LogError::Broken(format!("the manifest: {e}")))?;
+        self.files.insert(layout::MANIFEST.to_owned(), manifest.into_bytes());
+        self.files.insert(layout::CHECKPOINT.to_owned(), self.head.note.clone().into_bytes());
+        self.files.insert(layout::VKEY.to_owned(), format!("{}\n", key.verifier()).into_bytes());
+        key.seal(&mut self.files)
+    }
+
     /// Opens a commitment of a leaf, where the value is what was committed to; whether it is.
     fn disclose(&mut self, index: u64, key: &SaltKey, uid: &str, label: &str, value: &str) -> bool {
         let disclosure = key.disclose(uid, label, Value::Text(value.to_owned())).ok();
@@ -397,7 +396,7 @@ fn disclose_fact(making: &mut Making, fact: &ShownFact, at: &BTreeMap<LeafRef, u
     }
 }
 
-impl super::log::LogKey {
+impl LogKey {
     /// Adds sums and seal to the files of a bundle.
     pub fn seal(&self, files: &mut Files) -> Result<(), AppError> {
         sums::finish(files, self.signing())

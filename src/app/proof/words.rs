@@ -1,10 +1,24 @@
 //! What a bundle says in plain text: what it is and how to check it with others' tools, and a draft declaration.
 
-use super::certificate::Shown;
+use super::certificate::{Shown, page};
+use crate::app::AppError;
+use crate::evidence::bundle::{VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout};
 use crate::evidence::fact::seconds;
 
+/// The files of a bundle that are for people: certificate, explanation, declaration, and two programs that verify it.
+pub(super) fn for_people(shown: &Shown<'_>) -> Result<Vec<(String, Vec<u8>)>, AppError> {
+    let files = [
+        ("certificate.html", page(shown)?),
+        ("README.txt", readme(shown)),
+        ("declaration.md", declaration(shown)),
+        (layout::VERIFY_PY, VERIFIER_IN_PYTHON.to_owned()),
+        (layout::VERIFY_HTML, VERIFIER_IN_A_PAGE.to_owned()),
+    ];
+    Ok(files.map(|(name, text)| (name.to_owned(), text.into_bytes())).into())
+}
+
 /// `README.txt`.
-pub(super) fn readme(shown: &Shown<'_>) -> String {
+fn readme(shown: &Shown<'_>) -> String {
     let (organisation, log, key) = (shown.organisation, shown.key.name(), shown.key.to_string());
     let (fingerprint, size, at) = (shown.key.fingerprint(), shown.head.size, seconds(shown.head.at));
     format!(
@@ -53,7 +67,7 @@ HOW TO CHECK IT
 }
 
 /// `declaration.md`: what a custodian of records may sign, filled in as far as the records go.
-pub(super) fn declaration(shown: &Shown<'_>) -> String {
+fn declaration(shown: &Shown<'_>) -> String {
     let organisation = shown.organisation;
     format!(
         "# DRAFT: declaration of a custodian of records
