@@ -5,10 +5,11 @@ use clap::error::ErrorKind;
 use forewarn::cli::Cli;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "docs/architecture.md",
     "docs/bounces.md",
+    "docs/bundle.md",
     "docs/desk.md",
     "docs/operation.md",
     "docs/providers.md",
@@ -93,4 +94,19 @@ fn the_table_of_reasons_is_that_of_the_program() {
         let row = format!("| `{name}` | {about} | {kind} | `{class}` |");
         assert!(document.lines().any(|line| line == row), "docs/bounces.md lacks: {row}");
     }
+}
+
+#[test]
+fn the_document_on_bundles_names_every_reason_and_no_other() {
+    use forewarn::evidence::bundle::verdict::Reason;
+    let document = read("docs/bundle.md");
+    let rows = document.lines().skip_while(|line| !line.starts_with("| code |")).skip(2);
+    let cells = rows.take_while(|line| line.starts_with('|')).map(|row| row.split('|').nth(1).expect("a cell"));
+    let mut named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    named.extend(["clock-back", "ended-twice", "unknown-file"]);
+    assert!(named.iter().all(|code| document.contains(&format!("`{code}`"))));
+    named.sort_unstable();
+    let mut reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    reasons.sort_unstable();
+    assert_eq!(named, reasons);
 }

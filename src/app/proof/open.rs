@@ -191,7 +191,8 @@ fn check_kind(name: &str, file: &ZipFile<'_, Cursor<&[u8]>>) -> Result<(), Findi
 fn content(name: &str, file: &mut ZipFile<'_, Cursor<&[u8]>>, left: u64) -> Result<Vec<u8>, Finding> {
     let size = file.size();
     if size > left {
-        return refused(Reason::ZipTooLarge, name, "The files in the zip have more than 256 MiB; no bundle has.");
+        let message = format!("With {name} the files in the zip have more than 256 MiB; no bundle has.");
+        return refused(Reason::ZipTooLarge, name, message);
     }
     let mut content = Vec::new();
     // One octet more shows that there would be more.

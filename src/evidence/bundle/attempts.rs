@@ -60,8 +60,9 @@ fn check_numbers(contact: u64, channel: &str, numbers: &BTreeSet<u64>, verdict: 
     for (want, n) in (1..).zip(numbers) {
         if *n != want {
             let message = format!(
-                "Attempt {want} by {channel} to contact {contact} is left out: the bundle shows attempt {n}, and attempts \
-                 are counted from 1."
+                "Attempt {want} by {channel} to contact {contact} is left out: {} shows attempt {n}, and attempts are \
+                 counted from 1.",
+                layout::MANIFEST
             );
             return verdict.refuse(Reason::AttemptMissing, layout::MANIFEST, message);
         }
@@ -76,8 +77,8 @@ fn check_times(facts: &Facts, verdict: &mut Verdict) {
         if let Some(earlier) = before.filter(|before| *before > time) {
             let path = layout::event(*index);
             let message = format!(
-                "The fact in {path} has the time {time}, the one before it {earlier}: the order of the facts is proven, so a \
-                 clock was set back, or two machines had different ones."
+                "The fact in {path} has the time {time}, the one before it {earlier}. The order of the facts is proven, their \
+                 times are what a clock said: this one was written down later than it happened, or a clock was set back."
             );
             verdict.warn(Reason::ClockBack, &path, message);
         }

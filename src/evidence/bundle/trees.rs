@@ -168,7 +168,7 @@ fn check_recipient(opened: &Opened<'_>, facts: &Facts, verdict: &mut Verdict) {
         let (attempt, event) = (layout::event(*first), layout::event(seal));
         let message =
             format!("The list of those to be told was sealed by {event}, after the attempt in {attempt} had begun.");
-        return verdict.refuse(Reason::SealedTooLate, RECIPIENT_PROOF, message);
+        return verdict.refuse(Reason::SealedTooLate, &event, message);
     }
     let (ordinal, size) = (opened.ordinal, opened.proof.size);
     verdict.proven.push(format!(

@@ -618,6 +618,18 @@ class Bundle:
         self.proven.append("no fact about the person before fact %d is left out (fact %d)" % (size, close))
 
 
+def sentence(index, leaf):
+    """A fact about the person in words."""
+    attempt = "attempt %s by %s to contact %s" % tuple(leaf.get(key, "?") for key in ("n", "chan", "contact"))
+    words = {
+        "attempt.started": "%s began" % attempt,
+        "attempt.ended": "%s ended: %s" % (attempt, leaf.get("res", "?")),
+        "receipt": "a report came back on %s: %s" % (attempt, leaf.get("res", "?")),
+        "note": "noted: %s" % leaf.get("act", "?"),
+    }
+    return "fact %d, %s: %s" % (index, leaf["t"], words.get(leaf["ev"], leaf["ev"]))
+
+
 def told(name, bundle):
     """The verdict on a bundle, for a terminal."""
     lines = ["%s: %s" % ("REFUSED" if bundle.refused else "VALID", name)]
@@ -627,6 +639,8 @@ def told(name, bundle):
         lines.append("  campaign %s, person %s, made %s" % (it["campaign"], it["subject"], it["made"]))
         lines.append("  proven: %d files are as they were sealed, and %d facts are in the log %s of %d facts"
                      % (len(bundle.files), len(bundle.facts), it["origin"], size))
+        lines += ["  proven: %s" % sentence(index, leaf) for index, (about, leaf) in sorted(bundle.facts.items())
+                  if about == "person"]
         lines += ["  proven: %s" % text for text in bundle.proven]
     if bundle.key:
         lines.append("  key: %s" % bundle.key.text)

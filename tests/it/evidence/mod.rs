@@ -1,5 +1,6 @@
 //! The evidence log, checked by others: their vectors on our verification, their programs on what we make.
 
+mod bundle;
 mod others;
 mod tools;
 mod trees;

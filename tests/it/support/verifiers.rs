@@ -1,4 +1,4 @@
-//! Programs of others that verify what the evidence log makes: openssl and Node.js.
+//! Programs of others that verify what the evidence log makes: openssl, Node.js and Python.
 
 use super::{missing, program};
 use std::path::Path;
@@ -19,6 +19,11 @@ pub(crate) const OPENSSL: Verifier = Verifier {
 pub(crate) const NODE: Verifier = Verifier {
     name: "node",
     how: "Node.js is not installed: its WebCrypto verifies our proofs. Debian: apt-get install nodejs",
+};
+
+pub(crate) const PYTHON: Verifier = Verifier {
+    name: "python3",
+    how: "Python is not installed: it verifies our bundles. Debian: apt-get install python3",
 };
 
 impl Verifier {
