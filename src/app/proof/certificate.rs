@@ -1,6 +1,8 @@
 //! The certificate: the page of a bundle that people read and print, in the campaign's language.
 
 use crate::app::AppError;
+use super::person::ShownLeaf;
+use crate::evidence::canonical::read_object;
 use crate::evidence::fact::seconds;
 use crate::evidence::note::VerifierKey;
 use crate::model::channel::Channel;
@@ -31,6 +33,7 @@ pub struct Shown<'a> {
     pub facts: &'a [ShownFact],
     pub of_campaign: &'a [ShownFact],
     pub at: &'a BTreeMap<LeafRef, u64>,
+    pub leaves: &'a BTreeMap<u64, ShownLeaf>,
     pub head: &'a SignedHead,
     pub key: &'a VerifierKey,
     pub withheld: &'a [String],
@@ -100,7 +103,7 @@ fn values(shown: &Shown<'_>, labels: &Labels) -> Value {
         "campaign_steps": campaign_steps(shown, labels),
         "proves": filled_list("proves_list"),
         "not_proves": filled_list("not_proves_list"),
-        "log": shown.key.name(),
+        "log_name": shown.key.name(),
         "key": shown.key.to_string(),
         "fingerprint": shown.key.fingerprint(),
         "head": labels.filled("head_text", &[("size", &size), ("at", &at)]),
@@ -131,7 +134,7 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
         };
         let files = index.map(|n| vec![format!("events/{n}.json"), format!("payload/{n}/{name}")]).unwrap_or_default();
         let step = json!({
-            "when": seconds(at),
+            "when": plain(&seconds(at)),
             "step": format!("{no} · {}", labels.get(channel)),
             "to": contact.map_or("", |contact| contact.address.reveal()),
             "provider": format!("{} ({})", attempt.route, attempt.provider),
@@ -148,11 +151,11 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
         let channel = fact.notice.and_then(|notice| notice.channel()).map_or("", Channel::as_str);
         let files: Vec<String> = shown.at.get(&fact.leaf).map(|n| format!("events/{n}.json")).into_iter().collect();
         let step = json!({
-            "when": seconds(fact.at),
-            "step": format!("{label} · {}", labels.get(channel)),
+            "when": plain(&seconds(fact.at)),
+            "step": if channel.is_empty() { label } else { format!("{label} · {}", labels.get(channel)) },
             "to": "",
             "provider": value("by"),
-            "answer": format!("{} {}", if fact.what == "receipt" { "" } else { &fact.what }, value("text")),
+            "answer": if value("text").is_empty() { &fact.what } else { value("text") },
             "files": files,
         });
         steps.push((fact.at, step));
@@ -161,13 +164,20 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
     steps.into_iter().map(|(_, step)| step).collect()
 }
 
+/// A time of the log without the letters: the heading says that it is UTC.
+fn plain(time: &str) -> String {
+    time.replace('T', " ").replace('Z', "")
+}
+
 fn campaign_steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
     let mut facts: Vec<(u64, &ShownFact)> =
         shown.of_campaign.iter().filter_map(|fact| Some((*shown.at.get(&fact.leaf)?, fact))).collect();
     facts.sort_by_key(|(index, _)| *index);
     let step = |(index, fact): (u64, &ShownFact)| {
         let by = fact.values.iter().find(|(label, _)| *label == "by").map_or("", |(_, by)| by.as_str());
-        let when = if fact.at == 0 { String::new() } else { seconds(fact.at) };
+        // The leaf knows it in any case.
+        let leaf = shown.leaves.get(&index).and_then(|leaf| read_object(&leaf.octets).ok());
+        let when = leaf.as_ref().and_then(|leaf| leaf.text("t")).map(plain).unwrap_or_default();
         json!({
             "when": when,
             "step": labels.filled(&fact.what, &[("by", by)]),

@@ -129,6 +129,7 @@ impl App {
             facts: &facts,
             of_campaign: &of_campaign,
             at: &at,
+            leaves: &making.leaves,
             head: &making.head,
             key: sequencer.key().verifier(),
             withheld: &making.withheld,

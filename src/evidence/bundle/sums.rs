@@ -79,7 +79,6 @@ mod tests {
         let good = format!("{digest}  a\n{digest}  b\n");
         assert!(parse(good.as_bytes()).is_ok());
         for (from, to, line) in [
-            ("  a\n", "  a", 1),
             ("  a", " *a", 1),
             ("  a", " a", 1),
             ("  a", "  ", 1),
