@@ -8,7 +8,7 @@
 mod proof;
 mod report;
 
-pub use proof::{ContentKey, IdentityKey, SubjectKey};
+pub use proof::{ContentKey, IdentityKey, SubjectKey, without_content};
 pub use report::{RawReport, SealedReport};
 
 use crate::model::channel::ContactKind;
@@ -38,6 +38,8 @@ pub enum VaultError {
     NotAKey,
     #[error("sealed data does not open: the master key is not the one it was sealed with, or the data was changed")]
     DoesNotOpen,
+    #[error("the data was erased, and the key that would open it destroyed")]
+    Erased,
     #[error("sealed data opened, but is not in the form this version knows")]
     UnknownForm,
 }
@@ -109,6 +111,9 @@ impl MasterKey {
 
     /// Opens a campaign's keys as [`MasterKey::new_campaign_keys`] sealed them.
     pub fn open_campaign_keys(&self, campaign: i64, sealed: &[u8]) -> Result<CampaignKeys, VaultError> {
+        if sealed.is_empty() {
+            return Err(VaultError::Erased);
+        }
         let clear = open(&self.derive("forewarn 2026 campaign keys"), sealed, &campaign.to_be_bytes())?;
         let (wrap, lookup) = clear.split_at_checked(KEY).ok_or(VaultError::UnknownForm)?;
         Ok(CampaignKeys {
@@ -223,6 +228,9 @@ impl CampaignKeys {
     }
 
     fn own_key(&self, number: i64, wrapped: &[u8]) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
+        if wrapped.iter().take(WRAPPED).all(|octet| *octet == 0) {
+            return Err(VaultError::Erased);
+        }
         let wrapped = wrapped.get(..WRAPPED).ok_or(VaultError::DoesNotOpen)?;
         let own = Zeroizing::new(open(&self.wrap, wrapped, &self.place(number))?);
         Ok(Zeroizing::new(own.as_slice().try_into().map_err(|_| VaultError::UnknownForm)?))

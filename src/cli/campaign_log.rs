@@ -15,7 +15,7 @@ use crate::providers::call_sheet::export::sheet_safe;
 use crate::store::Store;
 use crate::store::campaign::Campaign;
 use crate::store::log::{LoggedAttempt, LoggedNote, LoggedReceipt};
-use crate::vault::{CampaignKeys, SealedPerson};
+use crate::vault::{CampaignKeys, SealedPerson, VaultError};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
@@ -24,6 +24,8 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::path::PathBuf;
 
+/// Stands in the place of the reference of whoever was erased.
+const ERASED: &str = "(erased)";
 /// Attempts, receipts or notes read at once.
 const PAGE: usize = 2_000;
 
@@ -130,14 +132,19 @@ fn not_a_file(error: std::io::Error) -> std::io::Result<()> {
 struct Log {
     app: App,
     campaign: Campaign,
-    keys: CampaignKeys,
+    /// None once they were destroyed.
+    keys: Option<CampaignKeys>,
     dispositions: Dispositions,
     reveal: bool,
 }
 
 impl Log {
     fn open(app: App, campaign: Campaign, reveal: bool) -> Result<Log, Failure> {
-        let keys = app.master.open_campaign_keys(campaign.no, &campaign.keys).map_err(Failure::fault)?;
+        let keys = match app.master.open_campaign_keys(campaign.no, &campaign.keys) {
+            Ok(keys) => Some(keys),
+            Err(VaultError::Erased) => None,
+            Err(error) => return Err(Failure::fault(error)),
+        };
         let dispositions = Dispositions::built_in().map_err(Failure::fault)?;
         Ok(Log { app, campaign, keys, dispositions, reveal })
     }
@@ -231,9 +238,14 @@ impl Log {
     fn line(&self, at: Micros, about: Option<(NoticeId, &SealedPerson)>) -> Result<Line, Failure> {
         let mut line = Line { at: rfc3339(at), campaign: self.campaign.id.clone(), ..Line::default() };
         if let Some((notice, sealed)) = about {
-            let person = self.keys.open_person(notice.person(), sealed).map_err(Failure::fault)?;
-            line.contact = self.contact(&person, notice);
-            line.reference = person.reference.reveal().to_owned();
+            match self.keys.as_ref().map(|keys| keys.open_person(notice.person(), sealed)) {
+                Some(Ok(person)) => {
+                    line.contact = self.contact(&person, notice);
+                    line.reference = person.reference.reveal().to_owned();
+                }
+                None | Some(Err(VaultError::Erased)) => line.reference = ERASED.to_owned(),
+                Some(Err(error)) => return Err(Failure::fault(error)),
+            }
             line.notice = self.app.master.token(self.campaign.no, notice);
         }
         Ok(line)

@@ -41,10 +41,13 @@ pub mod desk_next;
 pub mod desk_note;
 pub mod desk_show;
 pub mod doctor;
+pub mod erase;
 pub mod proof;
+pub mod proof_ask;
 pub mod proof_close;
 pub mod proof_person;
 pub mod proof_recover;
+pub mod proof_verify;
 pub mod provider;
 mod provider_hook;
 mod provider_lint;
@@ -101,6 +104,7 @@ pub enum Command {
     Proof(proof::ProofCommand),
     #[command(subcommand)]
     Bounce(bounce::BounceCommand),
+    Erase(erase::EraseArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -141,6 +145,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Provider(command) => provider::run(&command, context),
         Command::Proof(command) => proof::run(&command, context),
         Command::Bounce(command) => bounce::run(&command, context),
+        Command::Erase(args) => erase::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
@@ -197,6 +202,7 @@ mod tests {
             "provider show smtp",
             "provider test relay --to a@example.com",
             "bounce explain a.eml b.eml --json",
+            "proof verify b.zip --vkey a+1+b --json",
             "doctor --json",
             "completions fish",
         ] {
@@ -230,6 +236,7 @@ mod tests {
             "desk list --after x",
             "desk next --for 2d",
             "bounce explain",
+            "proof verify",
             "campaign pause c --reason=",
             "worker --listen 9101",
             "serve --listen localhost:80",

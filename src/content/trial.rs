@@ -97,14 +97,13 @@ mod tests {
             from_name: None,
             from_address: "privacy@example.com".into(),
         };
-        let envelope =
-            Envelope {
-                message_id: "t@example.com".into(),
-                date: 0,
-                notice: "t".into(),
-                campaign: "test".into(),
-                log_head: None,
-            };
+        let envelope = Envelope {
+            message_id: "t@example.com".into(),
+            date: 0,
+            notice: "t".into(),
+            campaign: "test".into(),
+            log_head: None,
+        };
         for channel in Channel::ALL {
             let rendered = trial(channel, &sender, &Personal::new("a@example.org"), &envelope).expect("rendered");
             assert_eq!(rendered.channel(), channel);

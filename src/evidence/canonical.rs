@@ -109,8 +109,8 @@ pub fn read(octets: &[u8]) -> Result<Value, NotCanonical> {
     if octets.len() >= TOO_LONG {
         return Err(NotCanonical { at: TOO_LONG, problem: "longer than 65,535 octets" });
     }
-    let text = std::str::from_utf8(octets)
-        .map_err(|error| NotCanonical { at: error.valid_up_to(), problem: "not UTF-8" })?;
+    let text =
+        std::str::from_utf8(octets).map_err(|error| NotCanonical { at: error.valid_up_to(), problem: "not UTF-8" })?;
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(DEEPEST)?;
     if reader.at < text.len() { reader.fail("something follows the value") } else { Ok(value) }
@@ -255,8 +255,9 @@ pub(super) fn is_plain(octet: u8) -> bool {
 fn escaped(octet: u8) -> Option<&'static str> {
     const CONTROL: [&str; 32] = [
         "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007", "\\b", "\\t", "\\n",
-        "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f", "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014", "\\u0015",
-        "\\u0016", "\\u0017", "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e", "\\u001f",
+        "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f", "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014",
+        "\\u0015", "\\u0016", "\\u0017", "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e",
+        "\\u001f",
     ];
     match octet {
         b'"' => Some("\\\""),

@@ -150,8 +150,7 @@ mod tests {
         assert_eq!(open(&signed(&[&other]), &[&own, &other]), Err(not_own));
         assert_eq!(open(&signed(&[&other]), &[&own]), Err(CheckpointError::Note(NoteError::Unsigned)));
         let elsewhere = Checkpoint { origin: "example.com/other".to_owned(), ..checkpoint() };
-        let other_log =
-            CheckpointError::OtherLog { found: "example.com/other".to_owned(), wanted: ORIGIN.to_owned() };
+        let other_log = CheckpointError::OtherLog { found: "example.com/other".to_owned(), wanted: ORIGIN.to_owned() };
         assert_eq!(open(&elsewhere.sign(&[&own, &other]).unwrap(), &[&own, &other]), Err(other_log));
     }
 

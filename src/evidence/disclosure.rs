@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn a_disclosure_is_read_as_it_was_written() {
         let list = Value::List(vec![text("a"), Value::Number(7)]);
-        for value in [text(""), text("ü\n\"\\"), Value::Number(0), list, canonical::read(br#"{"a":1,"b":[]}"#).unwrap()] {
+        for value in [text(""), text("ü\n\"\\"), Value::Number(0), list, canonical::read(br#"{"a":1,"b":[]}"#).unwrap()]
+        {
             let made = key().disclose(UID, "x", value).unwrap();
             let read = Disclosure::parse(made.to_octets().as_bytes()).unwrap();
             assert_eq!(read, made);

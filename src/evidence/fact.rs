@@ -174,7 +174,8 @@ mod tests {
         let odd = attempt_ended(&scene(), &attempt, ("unknown", "<jane@example.org>"), None).unwrap();
         assert!(odd.contains(r#""code":"other""#), "{odd}");
         let committed = [("by", commit("by"))];
-        let note = other(&scene(), "note", &[("com", Part::Commitments(&committed)), ("act", Part::Text("x"))]).unwrap();
+        let note =
+            other(&scene(), "note", &[("com", Part::Commitments(&committed)), ("act", Part::Text("x"))]).unwrap();
         for leaf in [started, ended, odd, note] {
             assert!(read_object(leaf.as_bytes()).is_ok(), "{leaf}");
         }

@@ -13,7 +13,9 @@
 //! | [`tiles`] | a tree as rows of 256 hashes, and the making of proofs from them, for any earlier size too |
 //! | [`note`] | text with signature lines: keys, signing, opening |
 //! | [`checkpoint`] | a tree's size and root as such a text |
+//! | [`policy`] | which logs and witnesses a reader believes, as a file |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
+//! | [`bundle`] | all that is shown of one person, as the files of a zip, and the verdict on them |
 
 pub mod bundle;
 pub mod canonical;
@@ -22,6 +24,7 @@ pub mod disclosure;
 pub mod fact;
 pub mod merkle;
 pub mod note;
+pub mod policy;
 pub mod proof_file;
 pub mod tiles;
 
@@ -66,7 +69,9 @@ mod tests {
         // The last digit before the padding has two bits that are not of the hash: Bwc= and Bwd= would be the same octets.
         let spare = text.replace("c=", "d=");
         assert_ne!(text, spare);
-        for bad in [unpadded, &spare, &base64(&[7; 31]), &base64(&[7; 33]), &format!("{text}\n"), &format!(" {text}"), ""] {
+        for bad in
+            [unpadded, &spare, &base64(&[7; 31]), &base64(&[7; 33]), &format!("{text}\n"), &format!(" {text}"), ""]
+        {
             assert_eq!(hash_from_base64(bad), None, "{bad:?}");
         }
     }

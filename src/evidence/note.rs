@@ -128,7 +128,8 @@ impl VerifierKey {
             return Err(KeyError::BadName);
         }
         let key = VerifyingKey::from_bytes(octets).map_err(|_| KeyError::BadKey)?;
-        if key.is_weak() {
+        // A point outside the group of prime order is nobody's honest key.
+        if key.is_weak() || !key.to_edwards().is_torsion_free() {
             return Err(KeyError::BadKey);
         }
         Ok(VerifierKey { name: name.to_owned(), kind, id: key_id(name, kind, octets), key })

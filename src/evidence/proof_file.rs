@@ -47,7 +47,9 @@ pub enum ProofError {
     NoHeader,
     #[error("what follows `extra` is not base64")]
     BadExtra,
-    #[error("there is no line `index NUMBER` where it should be, or its number is not in digits without a leading zero")]
+    #[error(
+        "there is no line `index NUMBER` where it should be, or its number is not in digits without a leading zero"
+    )]
     BadIndex,
     #[error("hash {number} of the proof is not 32 octets in base64 with padding")]
     BadHash { number: usize },
@@ -59,6 +61,8 @@ pub enum ProofError {
     Checkpoint(#[from] CheckpointError),
     #[error("{have} of the witnesses have signed the checkpoint, {want} must")]
     FewWitnesses { have: usize, want: usize },
+    #[error("not those witnesses have signed the checkpoint that the policy asks for")]
+    NoQuorum,
     #[error("leaf {index}: {why}")]
     NotIncluded { index: u64, why: MerkleError },
 }
@@ -159,7 +163,8 @@ mod tests {
     #[test]
     fn a_proof_is_written_as_the_format_wants_it() {
         let hash = |text: &str| leaf_hash(text.as_bytes());
-        let file = ProofFile { index: 5, hashes: vec![hash("1"), hash("2")], extra: None, checkpoint: "cp\n".to_owned() };
+        let file =
+            ProofFile { index: 5, hashes: vec![hash("1"), hash("2")], extra: None, checkpoint: "cp\n".to_owned() };
         let (one, two) = (base64(&hash("1")), base64(&hash("2")));
         assert_eq!(file.to_string(), format!("c2sp.org/tlog-proof@v1\nindex 5\n{one}\n{two}\n\ncp\n"));
         let file = ProofFile { hashes: Vec::new(), extra: Some(b"extra information".to_vec()), ..file };
@@ -222,7 +227,10 @@ mod tests {
         let why = |file: &ProofFile, leaf: &[u8], trust: &Trust| file.verify(leaf, trust).unwrap_err();
         let not_included = |index, why| ProofError::NotIncluded { index, why };
         assert_eq!(why(&good, b"other", &mine), not_included(0, MerkleError::OtherRoot));
-        assert_eq!(why(&ProofFile { index: 1, ..good.clone() }, b"data", &mine), not_included(1, MerkleError::OtherRoot));
+        assert_eq!(
+            why(&ProofFile { index: 1, ..good.clone() }, b"data", &mine),
+            not_included(1, MerkleError::OtherRoot)
+        );
         let outside = MerkleError::NoSuchLeaf { index: 3, size: 3 };
         assert_eq!(why(&ProofFile { index: 3, ..good.clone() }, b"data", &mine), not_included(3, outside));
         let cut = ProofFile { hashes: good.hashes[..1].to_vec(), ..good.clone() };
@@ -271,6 +279,9 @@ mod tests {
         let twice = Trust { quorum: 2, ..trust.clone() };
         assert_eq!(file.verify(b"test entry data", &twice).unwrap_err(), ProofError::FewWitnesses { have: 1, want: 2 });
         let nobody = Trust { witnesses: Vec::new(), ..trust };
-        assert_eq!(file.verify(b"test entry data", &nobody).unwrap_err(), ProofError::FewWitnesses { have: 0, want: 1 });
+        assert_eq!(
+            file.verify(b"test entry data", &nobody).unwrap_err(),
+            ProofError::FewWitnesses { have: 0, want: 1 }
+        );
     }
 }

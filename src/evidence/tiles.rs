@@ -79,7 +79,7 @@ impl Node {
         let id = self.tile();
         let row = tiles.get(&id).ok_or(TilesError::Missing { id })?;
         let above = self.height % HEIGHT;
-        let start = (self.index % (1 << (HEIGHT - above)) << above) as usize;
+        let start = ((self.index % (1 << (HEIGHT - above))) << above) as usize;
         let end = start + (1 << above);
         let part = row.get(start..end).ok_or(TilesError::Short { id, have: row.len(), need: end })?;
         Ok(perfect_root(part))
@@ -336,7 +336,8 @@ mod tests {
     fn only_what_changed_is_handed_over() {
         let mut builder = TileBuilder::new();
         builder.append(&leaves(255));
-        let changed = |growth: Growth| growth.tiles.iter().map(|(id, row)| (id.level, id.index, row.len())).collect::<Vec<_>>();
+        let changed =
+            |growth: Growth| growth.tiles.iter().map(|(id, row)| (id.level, id.index, row.len())).collect::<Vec<_>>();
         assert_eq!(changed(builder.append(&[])), []);
         assert_eq!(changed(builder.append(&leaves(1))), [(0, 0, 256), (1, 0, 1)]);
         assert_eq!(changed(builder.append(&leaves(2))), [(0, 1, 2)]);

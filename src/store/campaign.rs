@@ -307,17 +307,19 @@ impl Tx<'_> {
         text: &str,
     ) -> Result<(), StoreError> {
         let kept = self.note_fact(campaign, None, at, (by, what, text), None).await?;
-        sqlx::query("insert into note (campaign, at, by_name, what, text, leaf, salt) values ($1, $2, $3, $4, $5, $6, $7)")
-            .bind(campaign)
-            .bind(at)
-            .bind(by)
-            .bind(what)
-            .bind(text)
-            .bind(kept.leaf.0)
-            .bind(kept.salt.to_vec())
-            .execute(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+        sqlx::query(
+            "insert into note (campaign, at, by_name, what, text, leaf, salt) values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(campaign)
+        .bind(at)
+        .bind(by)
+        .bind(what)
+        .bind(text)
+        .bind(kept.leaf.0)
+        .bind(kept.salt.to_vec())
+        .execute(self.conn())
+        .await
+        .map_err(|e| self.fail(e))?;
         Ok(())
     }
 }

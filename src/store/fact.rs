@@ -17,6 +17,9 @@ use rand::Rng as _;
 /// The name of a fact in the salts of its values: each fact has a salt of its own.
 pub const FACT: &str = "fact";
 
+/// The word of notes about what was destroyed.
+const ERASED: &str = "erased";
+
 /// What a fact's row keeps of its leaf.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
@@ -83,7 +86,8 @@ impl Tx<'_> {
         if what == super::receipt::CALL {
             parts.push(("res", Part::Text(text)));
         }
-        let leaf = self.fact(campaign, at, "note", &parts).await?;
+        let event = if what == ERASED { "erase" } else { "note" };
+        let leaf = self.fact(campaign, at, event, &parts).await?;
         Ok(Kept { leaf, salt })
     }
 

@@ -1,5 +1,6 @@
 //! Reading the delivery log, page by page in the order of starting.
 
+use super::leaf::LeafRef;
 use super::{Store, StoreError};
 use crate::model::notice::NoticeId;
 use crate::model::time::Micros;
@@ -23,6 +24,8 @@ pub struct LoggedAttempt {
     pub text: Option<String>,
     pub provider_id: Option<String>,
     pub sealed: SealedPerson,
+    /// The leaf that tells how it ended.
+    pub ended: Option<LeafRef>,
 }
 
 /// One receipt with the sealed person it is about.
@@ -77,7 +80,7 @@ impl Store {
     ) -> Result<Vec<LoggedAttempt>, StoreError> {
         let rows = sqlx::query(
             "select a.id, a.notice, n.channel, a.no, a.route, a.provider, a.started_at, a.finished_at, a.class, a.state,
-                    a.code, a.text, a.provider_id, s.wrapped_key, s.sealed
+                    a.code, a.text, a.provider_id, s.wrapped_key, s.sealed, a.end_leaf
              from attempt a
              join notice n on n.campaign = a.campaign and n.id = a.notice
              join sealed_person s on s.campaign = a.campaign and s.no = a.notice / 4096
@@ -106,6 +109,7 @@ impl Store {
                     text: self.get(row, 11)?,
                     provider_id: self.get(row, 12)?,
                     sealed: SealedPerson { key: self.get(row, 13)?, blob: self.get(row, 14)? },
+                    ended: self.get::<Option<i64>>(row, 15)?.map(LeafRef),
                 })
             })
             .collect()

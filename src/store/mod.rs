@@ -11,6 +11,7 @@ pub mod campaign;
 pub mod claim;
 pub mod desk;
 mod engine;
+pub mod erase;
 mod error;
 pub mod fact;
 pub mod followup;
@@ -180,11 +181,12 @@ impl Store {
     }
 
     async fn begin_on(&self, pool: &AnyPool, text: String) -> Result<Tx<'_>, StoreError> {
-        let mut connection = pool.acquire().await.map_err(|e| self.fail(e))?;
-        let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut *connection).await;
+        let connection = pool.acquire().await.map_err(|e| self.fail(e))?;
         let (sums, leaves) = (BTreeMap::new(), leaf::Leaves::default());
-        let tx = Tx { store: self, connection, committed: false, sums, leaves, made_campaign: false };
-        begun.map_err(|e| self.fail(e))?;
+        // Before the first statement: whoever is cancelled in the middle of it must not leave a connection behind that is
+        // in a transaction.
+        let mut tx = Tx { store: self, connection, committed: false, sums, leaves, made_campaign: false };
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(tx.conn()).await.map_err(|e| self.fail(e))?;
         Ok(tx)
     }
 

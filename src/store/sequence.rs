@@ -152,10 +152,8 @@ impl Tx<'_> {
         if self.engine() == Engine::Sqlite {
             return Ok(true);
         }
-        let got: bool = sqlx::query_scalar(super::engine::TRY_SEQUENCING)
-            .fetch_one(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+        let got: bool =
+            sqlx::query_scalar(super::engine::TRY_SEQUENCING).fetch_one(self.conn()).await.map_err(|e| self.fail(e))?;
         Ok(got)
     }
 
@@ -188,13 +186,11 @@ impl Tx<'_> {
         .execute(self.conn())
         .await
         .map_err(|e| self.fail(e))?;
-        sqlx::query(
-            "delete from leaf_pending where batch in (select cast(value ->> 1 as bigint) from json_each($1))",
-        )
-        .bind(rows)
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+        sqlx::query("delete from leaf_pending where batch in (select cast(value ->> 1 as bigint) from json_each($1))")
+            .bind(rows)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         let moved = sqlx::query("update log_head set placed = $1 where placed = $2 and signed = $3")
             .bind(next as i64)
             .bind(found.placed as i64)

@@ -378,30 +378,30 @@ impl Tx<'_> {
         let mut changes = Vec::new();
         let mut rows: Vec<Value> = Vec::with_capacity(receipts.len());
         for r in receipts {
-                let kept = self.receipt_fact(campaign, r).await?;
-                changes.push(("receipt".to_owned(), r.event.as_str().to_owned(), 1));
-                let class = match r.event {
-                    Event::Failed(class) => Some(class.as_str()),
-                    Event::Progress | Event::Delivered | Event::Acknowledged | Event::Complained => None,
-                };
-                let state = r.state.map(NoticeState::as_str);
-                rows.push(json!([
-                    r.notice.0,
-                    r.attempt,
-                    r.report,
-                    r.route,
-                    r.event.as_str(),
-                    class,
-                    r.code,
-                    r.text,
-                    r.provider_id,
-                    r.at,
-                    r.received_at,
-                    r.sign,
-                    state,
-                    kept.leaf.0,
-                    const_hex::encode(kept.salt)
-                ]));
+            let kept = self.receipt_fact(campaign, r).await?;
+            changes.push(("receipt".to_owned(), r.event.as_str().to_owned(), 1));
+            let class = match r.event {
+                Event::Failed(class) => Some(class.as_str()),
+                Event::Progress | Event::Delivered | Event::Acknowledged | Event::Complained => None,
+            };
+            let state = r.state.map(NoticeState::as_str);
+            rows.push(json!([
+                r.notice.0,
+                r.attempt,
+                r.report,
+                r.route,
+                r.event.as_str(),
+                class,
+                r.code,
+                r.text,
+                r.provider_id,
+                r.at,
+                r.received_at,
+                r.sign,
+                state,
+                kept.leaf.0,
+                const_hex::encode(kept.salt)
+            ]));
         }
         let sql = format!(
             "insert into receipt (campaign, notice, attempt, report, route, event, class, code, text, provider_id, at,
@@ -414,11 +414,11 @@ impl Tx<'_> {
             self.engine().octets("value ->> 14")
         );
         sqlx::query(AssertSqlSafe(sql))
-        .bind(campaign)
-        .bind(json(&rows))
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+            .bind(campaign)
+            .bind(json(&rows))
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         self.tally(campaign, changes);
         Ok(())
     }

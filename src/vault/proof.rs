@@ -130,7 +130,7 @@ mod tests {
         assert_ne!(identity.bytes(), content.bytes());
         let left = without_content(&sealed.key);
         assert_eq!(keys.identity(5, &left).unwrap().bytes(), identity.bytes());
-        assert_eq!(keys.content(5, &left).unwrap_err(), VaultError::DoesNotOpen);
+        assert_eq!(keys.content(5, &left).unwrap_err(), VaultError::Erased);
         assert!(keys.identity(5, &[]).is_err() && keys.content(5, &[]).is_err());
         assert_ne!(keys.identity(6, &sealed.key).unwrap().bytes(), identity.bytes());
         // A person of before the log: one key, and the same each time.

@@ -22,6 +22,7 @@ mod mailboxes;
 mod moto;
 mod overdue;
 mod postgres;
+mod proof;
 mod receipts;
 mod reconcile;
 mod reported;

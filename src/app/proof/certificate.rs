@@ -141,8 +141,10 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
         steps.push((at, step));
     }
     for fact in shown.facts {
-        let value = |wanted: &str| fact.values.iter().find(|(label, _)| *label == wanted).map_or("", |(_, v)| v.as_str());
-        let label = if fact.what == "receipt" { labels.get("receipt").to_owned() } else { labels.get("note").to_owned() };
+        let value =
+            |wanted: &str| fact.values.iter().find(|(label, _)| *label == wanted).map_or("", |(_, v)| v.as_str());
+        let label =
+            if fact.what == "receipt" { labels.get("receipt").to_owned() } else { labels.get("note").to_owned() };
         let channel = fact.notice.and_then(|notice| notice.channel()).map_or("", Channel::as_str);
         let files: Vec<String> = shown.at.get(&fact.leaf).map(|n| format!("events/{n}.json")).into_iter().collect();
         let step = json!({

@@ -32,7 +32,8 @@ impl App {
     pub async fn close_log(&self, campaign: &Campaign, now: Micros) -> Result<u64, AppError> {
         self.sequencer().await?.catch_up().await?;
         let size = self.store.log_head().await?.signed;
-        let tree = NewTree { campaign: campaign.no, kind: TreeKind::Closing, first: 1, last: campaign.last_person, size };
+        let tree =
+            NewTree { campaign: campaign.no, kind: TreeKind::Closing, first: 1, last: campaign.last_person, size };
         let mut tx = self.store.begin().await?;
         let id = tx.begin_tree(&tree, now).await?;
         let subjects = tx.subjects(campaign.no).await?;

@@ -146,6 +146,11 @@ impl App {
         Ok(())
     }
 
+    /// Brings the log up to all facts that are committed by now.
+    pub async fn keep_log_up(&self) -> Result<(), AppError> {
+        Ok(self.sequencer().await?.catch_up().await?)
+    }
+
     /// A sequencer for this process.
     pub async fn sequencer(&self) -> Result<Sequencer, LogError> {
         let key = self.log_key().await?;

@@ -253,11 +253,18 @@ impl App {
         Ok(())
     }
 
-    async fn show_recipient(&self, making: &mut Making, campaign: &Campaign, subject: &Subject) -> Result<(), AppError> {
+    async fn show_recipient(
+        &self,
+        making: &mut Making,
+        campaign: &Campaign,
+        subject: &Subject,
+    ) -> Result<(), AppError> {
         let no = subject.row.no;
         let trees = self.store.trees(campaign.no, TreeKind::Recipients).await?;
         let Some(tree) = trees.into_iter().find(|tree| (tree.first..=tree.last).contains(&no)) else {
-            making.withheld.push("The list was not sealed before the sending began: it is older than the log.".to_owned());
+            making
+                .withheld
+                .push("The list was not sealed before the sending began: it is older than the log.".to_owned());
             return Ok(());
         };
         let leaf = recipients::leaf(no, &subject.name, &subject.person, &subject.identity)?;
@@ -290,7 +297,10 @@ impl App {
         let facts: BTreeSet<u64> = facts.into_values().flatten().collect();
         let leaf = closing::leaf(no, &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
         let Some(proof) = self.proven(making, campaign, &tree, no, leaf.as_bytes()).await? else {
-            return Err(LogError::Broken("the facts about a person are not those that the closing tree holds".to_owned()).into());
+            return Err(LogError::Broken(
+                "the facts about a person are not those that the closing tree holds".to_owned(),
+            )
+            .into());
         };
         making.files.insert(layout::CLOSING_LEAF.to_owned(), leaf.into_bytes());
         making.files.insert(layout::CLOSING_PROOF.to_owned(), proof);
@@ -388,6 +398,7 @@ fn disclose_fact(making: &mut Making, fact: &ShownFact, at: &BTreeMap<LeafRef, u
 impl super::log::LogKey {
     /// Adds sums and seal to the files of a bundle.
     pub fn seal(&self, files: &mut Files) -> Result<(), AppError> {
-        sums::finish(files, self.signing()).map_err(|e| LogError::Broken(format!("a bundle cannot be sealed: {e}")).into())
+        sums::finish(files, self.signing())
+            .map_err(|e| LogError::Broken(format!("a bundle cannot be sealed: {e}")).into())
     }
 }

@@ -66,13 +66,8 @@ impl App {
             return Ok(0);
         }
         let open = Arc::new(OpenCampaign::open(&self.master, campaign)?);
-        let tree = NewTree {
-            campaign: campaign.no,
-            kind: TreeKind::Recipients,
-            first,
-            last: campaign.last_person,
-            size: 0,
-        };
+        let tree =
+            NewTree { campaign: campaign.no, kind: TreeKind::Recipients, first, last: campaign.last_person, size: 0 };
         let mut tx = self.store.begin().await?;
         let id = tx.begin_tree(&tree, now).await?;
         let subjects = tx.subjects(campaign.no).await?;

@@ -50,6 +50,11 @@ pub fn payload(index: u64, name: &str) -> String {
     format!("payload/{index}/{name}")
 }
 
+/// The files of leaf `index` whose digest may be the value under this label.
+pub(super) fn payloads(index: u64, label: &str) -> impl Iterator<Item = String> {
+    PAYLOADS.iter().filter(move |(_, own)| *own == label).map(move |(name, _)| payload(index, name))
+}
+
 /// What opens a commitment of the person's leaf in the tree of recipients.
 pub fn recipient_disclosure(label: &str) -> String {
     format!("recipient/disclosures/{label}.json")

@@ -49,7 +49,10 @@ fn published_keys_are_read_and_written_back() {
     ] {
         assert_eq!(key(text).to_string(), text);
     }
-    assert_eq!(key("remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2").kind(), KeyKind::Cosignature);
+    assert_eq!(
+        key("remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2").kind(),
+        KeyKind::Cosignature
+    );
     assert_eq!(key(PETER).id(), 0xc74f_20a3);
     assert_eq!(key(PETER).fingerprint().len(), 64);
 }
@@ -119,7 +122,8 @@ fn the_example_of_the_specification_opens() {
     let keys = [key("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")];
     let opened = open(note.as_bytes(), &keys).unwrap();
     assert_eq!(opened.text, "This is an example message.\n");
-    let signature = Verified { name: "example.com/foo".to_owned(), id: 0x530d_903a, kind: KeyKind::Ed25519, time: None };
+    let signature =
+        Verified { name: "example.com/foo".to_owned(), id: 0x530d_903a, kind: KeyKind::Ed25519, time: None };
     assert_eq!(opened.signatures, [signature]);
 }
 
@@ -141,7 +145,10 @@ fn lines_of_unknown_keys_are_passed_over_and_wrong_ones_of_known_keys_are_not() 
     let repeated = format!("{TEXT}\n{PETER_LINE}{PETER_LINE}{ENOCH_LINE}{ENOCH_LINE}{changed}");
     assert_eq!(opened(&repeated, one(&peter)).unwrap(), ["PeterNeumann"]);
     let wrong = |name: &str, id| NoteError::WrongSignature { name: name.to_owned(), id };
-    assert_eq!(opened(&format!("{TEXT}\n{PETER_LINE}{changed}"), &[peter.clone(), enoch]), Err(wrong("EnochRoot", 0xaf0c_fe78)));
+    assert_eq!(
+        opened(&format!("{TEXT}\n{PETER_LINE}{changed}"), &[peter.clone(), enoch]),
+        Err(wrong("EnochRoot", 0xaf0c_fe78))
+    );
     let other_text = both.replacen("answer", "Answer", 1);
     assert_eq!(open(other_text.as_bytes(), one(&peter)), Err(wrong("PeterNeumann", 0xc74f_20a3)));
     // The same name with another id is another key.

@@ -32,7 +32,7 @@ fn theirs(hashes: &[Hash]) -> Vec<tlog_tiles::Hash> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn both_verify_our_proofs(size in 1..=MOST, older in 0..MOST, index in 0..MOST) {

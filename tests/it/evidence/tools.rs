@@ -31,7 +31,8 @@ fn openssl_verifies_a_checkpoint() {
     let (text, lines) = proof.checkpoint.split_once("\n\n").expect("a note");
     let signature = STANDARD.decode(lines.trim_end().rsplit(' ').next().expect("a signature")).expect("base64");
     // A public key as X.509 has it: a fixed beginning, then the 32 octets.
-    let spki = [&const_hex::decode("302a300506032b6570032100").expect("digits")[..], &signing_key().verifier().octets()];
+    let spki =
+        [&const_hex::decode("302a300506032b6570032100").expect("digits")[..], &signing_key().verifier().octets()];
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(spki.concat()));
     write("log.pem", pem.as_bytes());
     write("signature", &signature[4..]);

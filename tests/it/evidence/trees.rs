@@ -1,7 +1,9 @@
 //! Trees of any size, grown in batches of any size: every proof from the tiles holds, also for a size of long ago.
 
 use super::{leaf, leaf_hashes};
-use forewarn::evidence::merkle::{Frontier, Hash, MerkleError, leaf_hash, node_hash, verify_consistency, verify_inclusion};
+use forewarn::evidence::merkle::{
+    Frontier, Hash, MerkleError, leaf_hash, node_hash, verify_consistency, verify_inclusion,
+};
 use forewarn::evidence::tiles::{
     TileBuilder, Tiles, consistency_proof, inclusion_proof, root, tiles_for_consistency, tiles_for_inclusion,
     tiles_for_root,
@@ -107,7 +109,7 @@ fn an_empty_tree_has_its_root_and_no_tiles() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Whatever the batches are, and wherever the builder was stopped and taken up again, the tiles are the same.
     #[test]
