@@ -61,10 +61,8 @@ fn finding(least: &[Least], about: String) -> Option<Finding> {
 
 fn said(least: &[Least]) -> String {
     let one = |l: &Least| format!("{} {} notices in {}", l.notices, l.channel, roughly(l.takes));
-    format!(
-        "by the limits of its routes it sends at the soonest {}",
-        least.iter().map(one).collect::<Vec<_>>().join(", ")
-    )
+    let all: Vec<String> = least.iter().map(one).collect();
+    format!("by the limits of its routes it sends at the soonest {}", all.join(", "))
 }
 
 /// The channels that take a second or longer.

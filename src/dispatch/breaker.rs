@@ -23,6 +23,8 @@ pub struct Breaker {
     /// Told to slow down: no new notices before then.
     wait_until: Micros,
     wait: Micros,
+    /// Replies since then.
+    since: Option<usize>,
     reason: String,
 }
 
@@ -56,6 +58,12 @@ impl Breaker {
         }
     }
 
+    /// How many notices of a full window the route is given: after "too fast" few at first, one more with each reply. What
+    /// is claimed when the next one says so is given back, and each of those is an attempt in the log.
+    pub fn most(&self, window: usize, few: usize) -> usize {
+        self.since.map_or(window, |replies| window.min(few.saturating_add(replies)))
+    }
+
     /// Notes that the probe is on its way.
     pub fn probe_sent(&mut self) {
         if let Some(open) = &mut self.open {
@@ -85,6 +93,8 @@ impl Breaker {
         if outcome.class == Class::Accepted && now >= self.wait_until {
             self.wait = 0;
         }
+        let throttled = outcome.class == Class::Throttled;
+        self.since = if throttled { Some(0) } else { self.since.map(|replies| replies.saturating_add(1)) };
         if let Some(open) = &mut self.open {
             if !bad {
                 self.open = None;
@@ -192,6 +202,23 @@ mod tests {
         breaker.probe_sent();
         breaker.note(&outcome(Class::NotSent), FIRST_REST);
         assert_eq!(breaker.leave(FIRST_REST), Leave::Probe);
+    }
+
+    #[test]
+    fn after_too_fast_a_route_is_given_few_and_then_more_with_each_reply() {
+        let mut breaker = Breaker::default();
+        breaker.note(&outcome(Class::Accepted), 0);
+        assert_eq!(breaker.most(256, 16), 256);
+        breaker.note(&outcome(Class::Throttled), 0);
+        assert_eq!(breaker.most(256, 16), 16);
+        for class in [Class::Accepted, Class::BadAddress, Class::NotSent] {
+            breaker.note(&outcome(class), 2 * SECOND);
+        }
+        assert_eq!(breaker.most(256, 16), 18, "what was given back is no reply");
+        for _ in 0..500 {
+            breaker.note(&outcome(Class::Accepted), 2 * SECOND);
+        }
+        assert_eq!((breaker.most(256, 16), breaker.most(8, 16)), (256, 8));
     }
 
     #[test]

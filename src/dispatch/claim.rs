@@ -40,6 +40,8 @@ pub(super) struct Route {
     pub rests: Arc<Rests>,
     /// For each limited domain, the latest of its slots that a notice was told to wait for.
     pub near: BTreeMap<String, Micros>,
+    /// How far ahead slots are asked for, since those nearer by were missed: see [`lead_after`](super::limiter::lead_after).
+    pub lead: Micros,
     /// Accepted since the rate was last worked out.
     pub accepted: u64,
     pub per_second: f64,
@@ -91,6 +93,7 @@ impl Route {
             permits,
             rests: Arc::default(),
             near: BTreeMap::new(),
+            lead: 0,
             accepted: 0,
             per_second: 0.0,
             told: None,
@@ -112,10 +115,11 @@ impl Route {
             // A slot is reserved for a moment: whoever has one must not wait behind others.
             return self.plan.concurrency;
         }
-        match self.plan.channel {
+        let window = match self.plan.channel {
             Channel::Sms | Channel::Phone if !self.plan.idempotent => self.plan.concurrency * 2,
             Channel::Email | Channel::Sms | Channel::Phone => (self.plan.concurrency * 16).clamp(16, 1024),
-        }
+        };
+        self.breaker.most(window, self.plan.concurrency)
     }
 
     fn free(&self, now: Micros) -> usize {
@@ -191,7 +195,7 @@ pub(super) async fn claim<C: Carrier>(
         let route = &routes[*i];
         let stands_by = route.plan.weight == 0 && weighted_usable;
         let free = if stands_by { 0 } else { route.free(moment.now) };
-        let (schedule, free) = room(tx, &route.plan, free, moment.now).await?;
+        let (schedule, free) = room(tx, route, free, moment.now).await?;
         offers.push(Offer { free, weight: route.plan.weight, given: route.given });
         schedules.push(schedule);
     }
@@ -296,10 +300,11 @@ fn shares(
 /// The route's schedule, where it has limits, and how many of the `free` places it leaves within the horizon.
 async fn room(
     tx: &mut Tx<'_>,
-    route: &RoutePlan,
+    route: &Route,
     free: usize,
     now: Micros,
 ) -> Result<(Option<Schedule>, usize), StoreError> {
+    let (lead, route) = (route.lead, &route.plan);
     if free == 0 || (route.limits.is_empty() && route.domain_limits.is_empty()) {
         return Ok((None, free));
     }
@@ -309,7 +314,7 @@ async fn room(
         return Ok((None, free));
     }
     let schedule = Schedule::read(&kept, &route.limits).as_of(now);
-    let room = schedule.clone().reserve(free, now, now + HORIZON, &route.limits).len();
+    let room = schedule.clone().reserve(free, now + lead, now + HORIZON, &route.limits).len();
     Ok((Some(schedule), room))
 }
 
@@ -324,7 +329,7 @@ async fn claim_for_route<C: Carrier>(
     (mut schedule, worker, head): (Option<Schedule>, i64, Option<Head>),
     moment: Moment,
 ) -> Result<(Vec<Taken>, bool), StoreError> {
-    let now = moment.now;
+    let (now, earliest) = (moment.now, moment.now + route.lead);
     let plan = &route.plan;
     let mut lanes: BTreeMap<&str, Lane> = BTreeMap::new();
     let mut taken: Vec<Taken> = Vec::with_capacity(due.len());
@@ -334,7 +339,7 @@ async fn claim_for_route<C: Carrier>(
             postponed.push((notice.notice, until));
             continue;
         }
-        let at = schedule.as_ref().map_or(now, |s| s.next_slot(now, &plan.limits));
+        let at = schedule.as_ref().map_or(earliest, |s| s.next_slot(earliest, &plan.limits));
         let mut late = schedule.as_ref().map(|_| lateness(&plan.limits));
         if let Some((domain, window)) = domain_limit(plan, carrier, live.no, &notice) {
             if !lanes.contains_key(domain) {
@@ -349,7 +354,7 @@ async fn claim_for_route<C: Carrier>(
             late = Some(late.map_or(lane.late(), |l| l.min(lane.late())));
         }
         if let Some(s) = &mut schedule {
-            s.reserve(1, now, now + HORIZON, &plan.limits);
+            s.reserve(1, earliest, now + HORIZON, &plan.limits);
         }
         if notice.tries == 0 {
             notice.first_due = now;

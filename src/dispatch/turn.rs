@@ -1,6 +1,7 @@
 //! One turn of the loop: a single transaction that records, plans, takes up orphans and claims.
 
 use super::claim::{Moment, Route, claim};
+use super::limiter::lead_after;
 use super::record::{Back, ended};
 use super::run::{Dispatcher, chain};
 use super::settle::settle_early;
@@ -98,6 +99,10 @@ impl<C: Carrier> Dispatcher<C> {
             }
             route.rests.set(!route.usable(now));
             route.accepted += u64::from(back.outcome.class == Class::Accepted);
+            let missed = back.outcome.missed_its_slot();
+            if missed || back.outcome.class != Class::NotSent {
+                route.lead = lead_after(route.lead, missed);
+            }
             let channel = route.plan.channel;
             // Room for everybody on this channel.
             self.live.values_mut().for_each(|l| l.ask_at[channel.number() as usize] = 0);

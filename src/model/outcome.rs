@@ -2,6 +2,9 @@
 
 use super::time::Micros;
 
+/// The code of a notice that was given back because its slot in a rate limit had passed.
+pub const SLOT_MISSED: &str = "slot-missed";
+
 /// The classes that every outcome is sorted into, whatever channel and provider it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -75,6 +78,11 @@ impl Outcome {
     /// An outcome with its text masked; the other fields empty.
     pub fn new(class: Class, code: impl Into<String>, text: &str) -> Outcome {
         Outcome { class, code: code.into(), text: super::redact::redact(text), provider_id: None, retry_after: None }
+    }
+
+    /// It came too late for its slot in a rate limit, and went back unharmed.
+    pub fn missed_its_slot(&self) -> bool {
+        self.class == Class::NotSent && self.code == SLOT_MISSED
     }
 
     /// Whether the route, not the notice, is the trouble: it refuses everybody, or nobody answers there.

@@ -19,7 +19,7 @@ pub mod smtp;
 use crate::model::channel::Channel;
 use crate::model::ladder::Evidence;
 use crate::model::lease::Lease;
-use crate::model::outcome::{Class, Outcome};
+use crate::model::outcome::{Class, Outcome, SLOT_MISSED};
 use crate::model::personal::Personal;
 use crate::model::rendered::Rendered;
 use std::collections::BTreeMap;
@@ -199,7 +199,7 @@ impl Shut {
             Shut::LeaseEnded => {
                 Outcome::new(Class::NotSent, "lease-ended", "the worker lost touch with the database before sending")
             }
-            Shut::SlotMissed => Outcome::new(Class::NotSent, "slot-missed", "its slot in the rate limit had passed"),
+            Shut::SlotMissed => Outcome::new(Class::NotSent, SLOT_MISSED, "its slot in the rate limit had passed"),
         }
     }
 }

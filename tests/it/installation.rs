@@ -1,5 +1,6 @@
 //! `forewarn doctor` and `forewarn provider` from outside: what is found, what is advised, and the exit codes.
 
+use crate::verbs::{EMAIL_SMS, LIST, Place};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -292,4 +293,25 @@ fn a_definition_is_linted_and_nothing_is_sent() {
     );
     assert_eq!(run(dir.path(), "provider lint nowhere.toml").0, 1);
     assert_eq!(run(dir.path(), "provider lint").0, 2);
+}
+
+#[test]
+fn limits_too_low_for_the_list_are_said_before_the_start_and_at_it() {
+    let place = Place::new(EMAIL_SMS, LIST);
+    let config = fs_err::read_to_string(place.path("config.toml")).expect("config");
+    let limited =
+        config.replace("channel = \"email\"\n", "channel = \"email\"\nlimits = [{ rate = 1, per = \"4d\" }]\n");
+    fs_err::write(place.path("config.toml"), limited).expect("written");
+    let doctor = || String::from_utf8_lossy(&place.run("doctor").stdout).into_owned();
+    let slow = "by the limits of its routes it sends at the soonest 2 email notices in 4d";
+    assert!(!doctor().contains("at the soonest"), "not before it is approved");
+    place.ok("campaign approve ID --by bob");
+    let said = doctor();
+    let line = said.lines().find(|l| l.contains(slow)).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.starts_with("warn "), "{line}");
+    assert!(place.ok("campaign start ID").contains(slow));
+    assert!(doctor().contains(slow), "while it runs");
+    // Without limits nothing is said.
+    fs_err::write(place.path("config.toml"), config).expect("written");
+    assert!(!doctor().contains("at the soonest"));
 }

@@ -13,6 +13,7 @@ import contextlib
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -62,6 +63,9 @@ def main():
     parser.add_argument("--bin", type=Path, default=PROJECT / "target" / "release" / "forewarn")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
+    # Told to end, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="forewarn-many-"))
     folder.chmod(0o755)
     print(f"{args.persons} persons, {args.workers} workers, two killed every {args.every} s, seed {args.seed}, in {folder}")
