@@ -313,7 +313,9 @@ impl App {
             campaign.state = CampaignState::Draft;
         }
         let text = format!("list {}", list_digest(digests_in));
-        tx.add_note(campaign.no, now, by, "content", &text).await?;
+        // The list took its time: a fact has that of its own.
+        let at = jiff::Timestamp::now().as_microsecond();
+        tx.add_note(campaign.no, at, by, "content", &text).await?;
         tx.commit().await?;
         Ok(voided)
     }

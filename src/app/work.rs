@@ -46,7 +46,9 @@ impl App {
         // thread. In a set, so that it ends when this is dropped.
         let mut own_task = JoinSet::new();
         let mut beside = JoinSet::new();
-        let log = self.sequencer().await?;
+        // The first notice carries a head already.
+        let mut log = self.sequencer().await?;
+        log.catch_up().await?;
         beside.spawn(log.run());
         beside.spawn(reports.run());
         for mailbox in mailboxes {

@@ -132,7 +132,7 @@ fn a_database_that_was_rolled_back_or_went_on_by_itself_is_refused() {
 
 #[test]
 fn a_leaf_that_was_changed_is_found_when_the_log_is_read() {
-    let place = Place::started(LADDER, LIST);
+    let place = Place::started(LADDER, "ref,name,email\nP-1,Ann Smith,ann@example.com\n");
     place.ok("proof person ID P-1 --out before.zip");
     let path = place.path("forewarn.db");
     let mut database = fs_err::read(&path).expect("read");

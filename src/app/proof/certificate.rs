@@ -1,7 +1,7 @@
 //! The certificate: the page of a bundle that people read and print, in the campaign's language.
 
-use crate::app::AppError;
 use super::person::ShownLeaf;
+use crate::app::AppError;
 use crate::evidence::canonical::read_object;
 use crate::evidence::fact::seconds;
 use crate::evidence::note::VerifierKey;

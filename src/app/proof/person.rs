@@ -105,8 +105,7 @@ impl App {
         let mut making = Making { files: Files::new(), leaves: BTreeMap::new(), withheld: Vec::new(), head };
         let attempts = self.store.shown_attempts(campaign.no, subject.row.no).await?;
         let facts = self.store.shown_of_person(campaign.no, subject.row.no).await?;
-        let mut of_campaign = self.store.shown_of_campaign(campaign.no).await?;
-        of_campaign.retain(|fact| OF_CAMPAIGN.contains(&fact.what.as_str()));
+        let of_campaign = self.of_campaign(&campaign).await?;
         let at = self.take_leaves(&mut making, &attempts, &facts, &of_campaign).await?;
         for fact in facts.iter().chain(&of_campaign) {
             disclose_fact(&mut making, fact, &at);
@@ -155,6 +154,13 @@ impl App {
         let name = tx.subjects(campaign.no).await?.of(row.no);
         tx.commit().await?;
         Ok(Subject { row, person, identity, content, name })
+    }
+
+    /// What was done to the campaign and belongs into the bundle of each of its persons.
+    async fn of_campaign(&self, campaign: &Campaign) -> Result<Vec<ShownFact>, AppError> {
+        let mut facts = self.store.shown_of_campaign(campaign.no).await?;
+        facts.retain(|fact| OF_CAMPAIGN.contains(&fact.what.as_str()));
+        Ok(facts)
     }
 
     async fn note_who_asked(&self, campaign: &Campaign, person: i64, by: &str, now: Micros) -> Result<(), AppError> {
