@@ -2,6 +2,7 @@
 
 use super::bounces::Reader;
 use super::carrier::AdapterCarrier;
+use super::doctor::chain;
 use super::overdue::Patience;
 use super::receipts::Handler;
 use super::reconcile::Asker;
@@ -68,7 +69,10 @@ impl App {
         carrier.close_routes().await;
         drop(beside);
         let end = end?;
-        self.sequencer().await?.catch_up().await?;
+        // What waits for its place is kept, and whoever works next gives it one.
+        if let Err(error) = self.keep_log_up().await {
+            tracing::warn!(error = %chain(&error), "facts wait for their places in the evidence log");
+        }
         Ok(end)
     }
 }

@@ -176,6 +176,12 @@ impl Tx<'_> {
         if rows.is_empty() {
             return Ok(found);
         }
+        // First of all: another who found the same head waits here, and then finds that it has moved.
+        let moved = sqlx::query("update log_head set placed = $1 where placed = $2 and signed = $3")
+            .bind(next as i64)
+            .bind(found.placed as i64)
+            .bind(found.signed as i64);
+        self.moved(moved).await?;
         let rows = json(&rows);
         sqlx::query(
             "insert into leaf_place (first, batch, n)
@@ -191,16 +197,16 @@ impl Tx<'_> {
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        let moved = sqlx::query("update log_head set placed = $1 where placed = $2 and signed = $3")
-            .bind(next as i64)
-            .bind(found.placed as i64)
-            .bind(found.signed as i64);
-        self.moved(moved).await?;
         Ok(LogHead { placed: next, signed: found.signed })
     }
 
     /// Writes down a signed head with the tiles that changed since the one before.
     pub async fn add_head(&mut self, found: LogHead, tiles: &[TileRow], head: &SignedHead) -> Result<(), StoreError> {
+        // First of all, as with places.
+        let moved = sqlx::query("update log_head set signed = $1 where signed = $2 and placed >= $1")
+            .bind(head.size as i64)
+            .bind(found.signed as i64);
+        self.moved(moved).await?;
         self.write_tiles(LOG, tiles).await?;
         sqlx::query("insert into checkpoint (size, root, at, note) values ($1, $2, $3, $4)")
             .bind(head.size as i64)
@@ -210,10 +216,7 @@ impl Tx<'_> {
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        let moved = sqlx::query("update log_head set signed = $1 where signed = $2 and placed >= $1")
-            .bind(head.size as i64)
-            .bind(found.signed as i64);
-        self.moved(moved).await
+        Ok(())
     }
 
     /// Writes tiles of a tree; partial ones grow.
