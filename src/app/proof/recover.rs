@@ -1,6 +1,6 @@
 //! A new log after the old one was lost: the same facts under a new name and key, and a leaf that says so.
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, AnchorError};
 use super::log::{LogError, LogKey};
 use crate::app::{App, AppError};
 use crate::evidence::fact::Part;
@@ -25,10 +25,25 @@ pub struct Recovered {
 impl App {
     /// Begins a new log. Refused where the old one is whole: then nothing is lost.
     pub async fn recover_log(&self, by: &str, reason: &str, now: Micros) -> Result<Recovered, AppError> {
-        let whole = self.check_log().await;
-        if whole.is_ok() {
-            let message = "the log is whole and its key is there: there is nothing to recover from";
-            return Err(Problem::new("nothing-lost", "", message).into());
+        let whole = match self.check_log().await {
+            Ok(()) => self.log_key().await.map(drop),
+            broken => broken,
+        };
+        match whole {
+            Ok(()) => {
+                let message = "the log is whole and its key is there: there is nothing to recover from";
+                return Err(Problem::new("nothing-lost", "", message).into());
+            }
+            // A database or a disk that does not answer just now has lost nothing.
+            Err(error @ (LogError::Store(_) | LogError::Anchor(AnchorError::Io { .. }))) => return Err(error.into()),
+            Err(
+                LogError::Key { .. }
+                | LogError::RolledBack { .. }
+                | LogError::Forked { .. }
+                | LogError::Anchor(_)
+                | LogError::Tiles(_)
+                | LogError::Broken(_),
+            ) => {}
         }
         let SecretRef::File(key_file) = &self.config.proof.key else {
             let message = "proof.key is kept in a variable: name a file for the new key first, key = \"file:log.key\"";
