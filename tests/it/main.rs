@@ -18,6 +18,7 @@ mod installation;
 mod intake_truth;
 mod kannel;
 mod lmtp;
+mod log;
 mod mailboxes;
 mod moto;
 mod overdue;

@@ -55,17 +55,39 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// An installation without a campaign.
+    pub(crate) fn empty() -> Place {
+        let place = Place { folder: tempfile::tempdir().expect("folder"), campaign: String::new() };
+        place.ok("init");
+        fs_err::write(place.path("config.toml"), CONFIG).expect("written");
+        place
+    }
+
+    /// Has the installation use this database from now on.
+    pub(crate) fn use_database(&self, url: &str) {
+        let mut options = fs_err::OpenOptions::new();
+        #[cfg(unix)]
+        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.write(true).create(true).open(self.path("database")).expect("made");
+        std::io::Write::write_all(&mut file, url.as_bytes()).expect("written");
+        let config = CONFIG.replace("sqlite://forewarn.db", "file:database");
+        fs_err::write(self.path("config.toml"), config).expect("written");
+    }
+
     /// Creates the campaign of a list; it waits for approval.
     pub(crate) fn new(ladder: &str, list: &str) -> Place {
-        let folder = tempfile::tempdir().expect("folder");
-        let mut place = Place { folder, campaign: String::new() };
-        place.ok("init");
-        for (name, content) in [("config.toml", CONFIG), ("incident.toml", &incident(ladder)), ("list.csv", list)] {
+        Place::empty().with_campaign(ladder, list)
+    }
+
+    /// The same in an installation that there is.
+    pub(crate) fn with_campaign(mut self, ladder: &str, list: &str) -> Place {
+        let place = &mut self;
+        for (name, content) in [("incident.toml", &*incident(ladder)), ("list.csv", list)] {
             fs_err::write(place.path(name), content).expect("written");
         }
         let made = place.json("campaign create incident.toml --by alice --json");
         place.campaign = made["campaign"].as_str().expect("an id").to_owned();
-        place
+        self
     }
 
     pub(crate) fn started(ladder: &str, list: &str) -> Place {

@@ -117,7 +117,8 @@ impl App {
         if let SecretRef::File(path) = reference
             && !path.exists()
         {
-            if self.store.log_head().await?.placed > 0 {
+            // Another process may have made it, and begun, since this one looked.
+            if self.store.log_head().await?.placed > 0 && !path.exists() {
                 let why = "it is not there, and the log has begun. Put it back from where its copy is kept; if it is lost, \
                            `forewarn proof recover --accept-loss` begins a new log and writes down that it did";
                 return Err(fail(why.to_owned()));
@@ -129,7 +130,6 @@ impl App {
 
     /// Refuses a database whose log is not a continuation of the last head in the file of heads.
     pub async fn check_log(&self) -> Result<(), LogError> {
-        let head = self.store.log_head().await?;
         if !self.config.proof.checkpoints.exists() {
             // Nothing is known here that could be compared, and whoever only looks needs no key.
             return Ok(());
@@ -137,6 +137,9 @@ impl App {
         let key = self.log_key().await?;
         let anchor = Anchor::new(&self.config.proof.checkpoints);
         let Some(last) = anchor.last(key.origin(), std::slice::from_ref(key.verifier()))? else { return Ok(()) };
+        // The file is read first: places are given before a head is written, so a sequencer at work is never taken for
+        // a loss.
+        let head = self.store.log_head().await?;
         let file = anchor.path().to_owned();
         if last.size > head.placed {
             return Err(LogError::RolledBack { have: head.placed, known: last.size, file });
