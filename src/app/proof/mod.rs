@@ -10,5 +10,7 @@ pub mod open;
 pub mod person;
 pub mod recipients;
 pub mod recover;
+mod stamped;
+pub mod timestamp;
 mod words;
 pub mod zip;

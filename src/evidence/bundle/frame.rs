@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// What was found to hold of the frame.
 pub(super) struct Frame {
+    /// The key in the bundle.
+    pub key: Option<VerifierKey>,
     pub manifest: Option<Manifest>,
     pub checkpoint: Option<Checkpoint>,
 }
@@ -25,8 +27,8 @@ pub(super) fn check(files: &Files, trusted: Option<&VerifierKey>, verdict: &mut 
         check_seal(files, key, verdict);
     }
     let manifest = check_manifest(files, verdict);
-    let checkpoint = key.and_then(|key| check_head(files, &key, manifest.as_ref(), verdict));
-    Frame { manifest, checkpoint }
+    let checkpoint = key.as_ref().and_then(|key| check_head(files, key, manifest.as_ref(), verdict));
+    Frame { key, manifest, checkpoint }
 }
 
 /// The octets of a file that every bundle has.
@@ -103,6 +105,7 @@ fn check_places(files: &Files, verdict: &mut Verdict) {
             | Place::Disclosure { .. }
             | Place::Payload { .. }
             | Place::RecipientDisclosure(_)
+            | Place::Stamp { .. }
             | Place::Named => {}
         }
     }

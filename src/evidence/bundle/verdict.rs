@@ -50,6 +50,12 @@ pub enum Reason {
     NotInClosing,
     FactWithheld,
     FactUnknown,
+    // Its time stamps.
+    AnchorMissing,
+    BadAnchor,
+    AnchorForked,
+    BadTimestamp,
+    OtherTimestamp,
     // Warnings.
     ClockBack,
     EndedTwice,
@@ -58,7 +64,7 @@ pub enum Reason {
 
 impl Reason {
     /// Each of them, once.
-    pub const ALL: [Reason; 44] = [
+    pub const ALL: [Reason; 49] = [
         Reason::NotAZip,
         Reason::ZipDamaged,
         Reason::ZipPath,
@@ -100,6 +106,11 @@ impl Reason {
         Reason::NotInClosing,
         Reason::FactWithheld,
         Reason::FactUnknown,
+        Reason::AnchorMissing,
+        Reason::BadAnchor,
+        Reason::AnchorForked,
+        Reason::BadTimestamp,
+        Reason::OtherTimestamp,
         Reason::ClockBack,
         Reason::EndedTwice,
         Reason::UnknownFile,
@@ -148,6 +159,11 @@ impl Reason {
             Reason::NotInClosing => "not-in-closing",
             Reason::FactWithheld => "fact-withheld",
             Reason::FactUnknown => "fact-unknown",
+            Reason::AnchorMissing => "anchor-missing",
+            Reason::BadAnchor => "bad-anchor",
+            Reason::AnchorForked => "anchor-forked",
+            Reason::BadTimestamp => "bad-timestamp",
+            Reason::OtherTimestamp => "other-timestamp",
             Reason::ClockBack => "clock-back",
             Reason::EndedTwice => "ended-twice",
             Reason::UnknownFile => "unknown-file",
