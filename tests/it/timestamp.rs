@@ -184,7 +184,7 @@ async fn a_bundle_shows_when_by_another_clock(engine: Engine) {
     let verdict = place.json("proof verify a.zip --json");
     let proven = verdict["proven"].to_string();
     assert_eq!(proven.matches("says a time-stamping authority").count(), 2, "{verdict}");
-    assert_eq!(proven.matches("happened after").count(), 2, "{verdict}");
+    assert_eq!(proven.matches("came into the log after").count(), 2, "{verdict}");
     assert!(!verdict["not_shown"].to_string().contains("time stamp"), "{verdict}");
     let folder = tempfile::tempdir().expect("a folder");
     let zip = fs_err::File::open(place.path("a.zip")).expect("a zip");
@@ -253,6 +253,54 @@ async fn an_authority_that_fails_holds_up_nothing(engine: Engine) {
     assert!(said.contains("the last time stamp is of 20") && !said.contains("none came"), "{said}");
 }
 
+/// While facts come, a stamp is due when the last one is old enough; not because of itself, and not while nothing happens.
+async fn a_stamp_is_due_when_the_last_is_old_and_something_happened(engine: Engine) {
+    let Some(stamped) = Stamped::new(engine, "1h").await else { return };
+    let (place, authority) = (&stamped.place, &stamped.authority);
+    authority.answer(How::Down);
+    place.ok("campaign approve ID --by bob");
+    let app = stamped.app().await;
+    let head = app.store.newest_head().await.expect("read").expect("a head");
+    let request = Request::new(Sha256::digest(&head.note).into(), [1; 8]);
+    let reply = authority.reply(How::Good, &request.to_der());
+    let old = |hours: i64| jiff::Timestamp::now().as_microsecond() - hours * HOUR;
+    let mut tx = app.store.begin().await.expect("begun");
+    assert!(tx.add_stamp(&head, (old(2), old(2)), &reply, "an authority").await.expect("kept"));
+    assert!(!tx.add_stamp(&head, (old(1), old(1)), &reply, "an authority").await.expect("kept before"));
+    tx.stamp_succeeded().await.expect("written");
+    tx.commit().await.expect("committed");
+    authority.answer(How::Good);
+    let before = authority.asked();
+    for _ in 0..2 {
+        app.keep_log_up().await.expect("kept");
+    }
+    assert_eq!(authority.asked(), before, "nothing happened but the stamp");
+    place.ok("campaign start ID");
+    app.keep_log_up().await.expect("kept");
+    assert_eq!(authority.asked(), before + 1);
+    place.ok("campaign pause ID --reason lunch");
+    app.keep_log_up().await.expect("kept");
+    assert_eq!(authority.asked(), before + 1, "the last one is new");
+}
+
+/// Notices do not wait for an authority that says nothing.
+async fn nobody_waits_for_a_silent_authority(engine: Engine) {
+    let Some(stamped) = Stamped::new(engine, "1h").await else { return };
+    let (place, authority) = (&stamped.place, &stamped.authority);
+    authority.answer(How::Down);
+    place.ok("campaign approve ID --by bob");
+    let app = stamped.app().await;
+    let mut tx = app.store.begin().await.expect("begun");
+    tx.stamp_succeeded().await.expect("written");
+    tx.commit().await.expect("committed");
+    drop(app);
+    authority.answer(How::Silent);
+    let (began, before) = (std::time::Instant::now(), authority.asked());
+    place.ok("campaign start ID --wait");
+    assert_eq!((place.sum().as_str(), authority.asked()), ("3=3+0+0+0+0", before + 1));
+    assert!(began.elapsed() < std::time::Duration::from_secs(14), "{:?}", began.elapsed());
+}
+
 /// Of many who look at the same moment, one asks.
 async fn one_asks_for_all(engine: Engine) {
     let Some(stamped) = Stamped::new(engine, "1h").await else { return };
@@ -277,5 +325,7 @@ on_both_engines!(
     what_is_sealed_and_closed_is_stamped,
     a_bundle_shows_when_by_another_clock,
     an_authority_that_fails_holds_up_nothing,
+    a_stamp_is_due_when_the_last_is_old_and_something_happened,
+    nobody_waits_for_a_silent_authority,
     one_asks_for_all,
 );

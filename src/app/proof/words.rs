@@ -87,8 +87,8 @@ fn time_stamps(shown: &Shown<'_>) -> String {
         "
 TIME STAMPS
 anchors/ holds heads of the log that a time-stamping authority (RFC 3161) has stamped. {organisation} does not keep its clock:
-facts with lower numbers than the size of such a head had happened by the time of the stamp. The digest of each stamp is
-a fact of the log itself (anchors/SIZE.json): facts with higher numbers than that one happened after the stamp.
+facts with lower numbers than the size of such a head were in the log by the time of the stamp. The digest of each stamp is
+a fact of the log itself (anchors/SIZE.json): facts with higher numbers than that one came into the log after the stamp.
 anchors/SIZE.consistency (RFC 9162) shows that the log in this bundle is the one that was stamped, grown.
 {commands}The time behind -attime is that of the stamp: without it openssl asks whether the certificates are valid today, and those of
 authorities expire. Compare the root in {TSA_CA} with the one that the authority publishes:

@@ -1,8 +1,8 @@
 //! Time stamps of an authority in a bundle: what tells the time where nobody need believe the clock of the log.
 //!
 //! A stamp is over an earlier head of the log, or over the one of the bundle. That the log of the bundle is that earlier
-//! one, grown, is shown as logs show it; so every fact before the size of that head had happened when it was stamped. The
-//! stamp's digest is a fact, too: whatever comes after that fact happened after the stamp.
+//! one, grown, is shown as logs show it; so every fact before the size of that head was in it when it was stamped. The
+//! stamp's digest is a fact, too: whatever comes after that fact came into the log after the stamp.
 
 use super::super::canonical::read_object;
 use super::super::checkpoint::Checkpoint;
@@ -222,7 +222,7 @@ fn tell(ground: &Ground<'_>, size: u64, stamped: &Stamped, facts: &Facts, verdic
     if let Some(index) = stamped.fact {
         let after = facts.range(index..).count();
         verdict.proven.push(format!(
-            "Fact {index} of the log holds the digest of that time stamp: whatever has a higher number happened after \
+            "Fact {index} of the log holds the digest of that time stamp: whatever has a higher number came into the log after \
              {at}: {after} of the facts shown here."
         ));
     }

@@ -707,7 +707,7 @@ class Bundle:
             return self.refuse(code, path + "tsr", str(why))
         self.proven.append("the log had its first %d facts by %s, says the authority of anchors/tsa-ca.pem" % (size, at))
         if fact is not None:
-            self.proven.append("what has a higher number than %d happened after that" % fact)
+            self.proven.append("what has a higher number than %d came into the log after that" % fact)
 
 
 OTHER_DIGEST = "it stamps something else than the head beside it"

@@ -12,7 +12,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Good,
-    /// With RSA and SHA-512 instead of ECDSA and SHA-256.
+    /// With RSA and SHA-512 instead of ECDSA and SHA-256, by an authority below the root, with parts of a second, and with all
+    /// that may stand in an answer.
     ByRsa,
     /// With the status 500 of HTTP.
     Down,
@@ -68,11 +69,7 @@ impl Authority {
                 std::thread::sleep(Duration::from_secs(60));
             }
             let _one = one.lock().expect("one at a time");
-            match how {
-                How::Down => (500, b"down".to_vec()),
-                How::Rubbish => (200, b"<html>Please log in.</html>".to_vec()),
-                how => (200, reply(&place, how, query)),
-            }
+            (if how == How::Down { 500 } else { 200 }, reply(&place, how, query))
         });
         Some(Authority { folder, url, how, asked })
     }
@@ -111,16 +108,20 @@ const CONFIG: &str = "[req]\ndistinguished_name = dn\nprompt = no\nx509_extensio
     basicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign,cRLSign\nsubjectKeyIdentifier = hash\n[ca]\n\
     default_ca = here\n[here]\ndatabase = index.txt\nnew_certs_dir = .\nserial = serial\ndefault_md = sha256\npolicy = \
     any\ncertificate = ca.pem\nprivate_key = ca.key\nunique_subject = no\n[any]\ncommonName = supplied\n[tsa]\n\
-    basicConstraints = CA:FALSE\nkeyUsage = critical,digitalSignature\nextendedKeyUsage = critical,timeStamping\n[many]\n\
-    basicConstraints = CA:FALSE\nextendedKeyUsage = critical,timeStamping,emailProtection\n";
+    basicConstraints = CA:FALSE\nkeyUsage = critical,digitalSignature\nextendedKeyUsage = critical,timeStamping\n[between]\n\
+    basicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign\n[many]\nbasicConstraints = CA:FALSE\nextendedKeyUsage = critical,timeStamping,emailProtection\n";
 
 /// How `openssl ts` answers in the name of one of the certificates.
-fn section(name: &str, digest: &str) -> String {
+fn section(name: &str, more: &str) -> String {
     format!(
-        "[ts_{name}]\nserial = counter\nsigner_cert = {name}.pem\nsigner_key = {name}.key\nsigner_digest = {digest}\n\
-         default_policy = 1.2.3.4.1\ndigests = sha256\ness_cert_id_alg = sha256\n"
+        "[ts_{name}]\nserial = counter\nsigner_cert = {name}.pem\nsigner_key = {name}.key\ndefault_policy = \
+         1.2.3.4.1\ndigests = sha256\n{more}"
     )
 }
+
+const PLAIN: &str = "signer_digest = sha256\ness_cert_id_alg = sha256\n";
+const FULL: &str = "signer_digest = sha512\ness_cert_id_alg = sha1\ncerts = between.pem\naccuracy = secs:1, millisecs:500, \
+    microsecs:100\nordering = yes\ntsa_name = yes\nclock_precision_digits = 3\ness_cert_id_chain = yes\n";
 
 /// Runs openssl, which must end well; none where it is not installed.
 fn openssl(folder: &Path, arguments: &str) -> Option<()> {
@@ -130,8 +131,7 @@ fn openssl(folder: &Path, arguments: &str) -> Option<()> {
 }
 
 fn make_certificates(folder: &Path) -> Option<()> {
-    let sections = [("tsa", "sha256"), ("rsa", "sha512"), ("old", "sha256")];
-    let sections: String = sections.iter().map(|(name, digest)| section(name, digest)).collect();
+    let sections = [("tsa", PLAIN), ("rsa", FULL), ("old", PLAIN)].map(|(name, more)| section(name, more)).concat();
     fs_err::write(folder.join("openssl.cnf"), format!("{CONFIG}{sections}")).expect("written");
     fs_err::write(folder.join("index.txt"), "").expect("written");
     fs_err::write(folder.join("serial"), "1000\n").expect("written");
@@ -145,7 +145,8 @@ fn make_certificates(folder: &Path) -> Option<()> {
 
 /// The certificates that only the one authority has.
 fn make_odd_certificates(folder: &Path) -> Option<()> {
-    made(folder, "rsa", "rsa:2048", ("tsa", -YEAR, YEAR))?;
+    made(folder, "between", EC, ("between", -YEAR, YEAR))?;
+    made(folder, "rsa", "rsa:2048", ("tsa -cert between.pem -keyfile between.key", -YEAR, YEAR))?;
     made(folder, "old", EC, ("tsa", -2 * YEAR, -YEAR))?;
     made(folder, "many", EC, ("many", -YEAR, YEAR))
 }
@@ -185,7 +186,9 @@ fn reply(folder: &Path, how: How, query: &[u8]) -> Vec<u8> {
     let mut query = query.to_vec();
     let (mut section, mut place) = ("tsa", folder.to_owned());
     match how {
-        How::Good | How::Broken | How::Down | How::Silent | How::Rubbish => {}
+        How::Good | How::Broken | How::Silent => {}
+        How::Down => return b"down".to_vec(),
+        How::Rubbish => return b"<html>Please log in.</html>".to_vec(),
         How::ByRsa => section = "rsa",
         How::Expired => section = "old",
         How::OtherRoot => place = folder.join("other"),
