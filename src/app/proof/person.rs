@@ -8,7 +8,7 @@ use super::attempt::{ADDRESS, EXCHANGE, MESSAGE, exchange, octets, uid};
 use super::certificate::Shown;
 use super::log::{LogError, LogKey, load_tiles};
 use super::recipients::{self, RECIPIENT};
-use super::{closing, words};
+use super::words;
 use crate::app::carrier::{AdapterCarrier, OpenCampaign};
 use crate::app::{App, AppError};
 use crate::evidence::bundle::manifest::{About, Listed, Manifest};
@@ -16,7 +16,7 @@ use crate::evidence::bundle::tree_proof::TreeProof;
 use crate::evidence::bundle::{Files, layout, sums};
 use crate::evidence::canonical::{Value, read_object};
 use crate::evidence::disclosure::{Disclosure, SaltKey};
-use crate::evidence::fact::seconds;
+use crate::evidence::fact::{closing_leaf, seconds};
 use crate::evidence::proof_file::ProofFile;
 use crate::evidence::tiles::{self, Tiles};
 use crate::model::channel::Channel;
@@ -40,6 +40,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was done to the campaign and belongs into the bundle of each of its persons.
 const OF_CAMPAIGN: [&str; 9] =
     ["list", "approval", "created", "content", "approved", "started", "paused", "resumed", "cancelled"];
+
+/// Whether a fact about the campaign as a whole is shown to others.
+pub(super) fn of_campaign(fact: &ShownFact) -> bool {
+    OF_CAMPAIGN.contains(&fact.what.as_str())
+}
 
 /// A finished bundle, and what a command says of it.
 #[derive(Debug)]
@@ -159,7 +164,7 @@ impl App {
     /// What was done to the campaign and belongs into the bundle of each of its persons.
     async fn of_campaign(&self, campaign: &Campaign) -> Result<Vec<ShownFact>, AppError> {
         let mut facts = self.store.shown_of_campaign(campaign.no).await?;
-        facts.retain(|fact| OF_CAMPAIGN.contains(&fact.what.as_str()));
+        facts.retain(of_campaign);
         Ok(facts)
     }
 
@@ -285,7 +290,8 @@ impl App {
         };
         let facts = self.facts_about(campaign.no, no, no, tree.size).await?;
         let facts: BTreeSet<u64> = facts.into_values().flatten().collect();
-        let leaf = closing::leaf(no, &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
+        let leaf =
+            closing_leaf(no.unsigned_abs(), &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
         let Some(proof) = self.proven(making, campaign, &tree, no, leaf.as_bytes()).await? else {
             return Err(LogError::Broken(
                 "the facts about a person are not those that the closing tree holds".to_owned(),

@@ -4,13 +4,15 @@ use super::certificate::{Shown, page};
 use crate::app::AppError;
 use crate::evidence::bundle::{VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout};
 use crate::evidence::fact::seconds;
+use crate::evidence::note::VerifierKey;
+use crate::model::time::Micros;
 
 /// The files of a bundle that are for people: certificate, explanation, declaration, and two programs that verify it.
 pub(super) fn for_people(shown: &Shown<'_>) -> Result<Vec<(String, Vec<u8>)>, AppError> {
     let files = [
         ("certificate.html", page(shown)?),
         ("README.txt", readme(shown)),
-        ("declaration.md", declaration(shown)),
+        ("declaration.md", declaration(shown.organisation, shown.key, shown.made)),
         (layout::VERIFY_PY, VERIFIER_IN_PYTHON.to_owned()),
         (layout::VERIFY_HTML, VERIFIER_IN_A_PAGE.to_owned()),
     ];
@@ -67,8 +69,7 @@ HOW TO CHECK IT
 }
 
 /// `declaration.md`: what a custodian of records may sign, filled in as far as the records go.
-fn declaration(shown: &Shown<'_>) -> String {
-    let organisation = shown.organisation;
+pub(super) fn declaration(organisation: &str, key: &VerifierKey, made: Micros) -> String {
     format!(
         "# DRAFT: declaration of a custodian of records
 
@@ -90,8 +91,8 @@ I declare under penalty of perjury that the foregoing is true and correct.
 Date: ______________   Place: ______________   Signature: ______________________
 ",
         version = env!("CARGO_PKG_VERSION"),
-        log = shown.key.name(),
-        fingerprint = shown.key.fingerprint(),
-        made = seconds(shown.made),
+        log = key.name(),
+        fingerprint = key.fingerprint(),
+        made = seconds(made),
     )
 }

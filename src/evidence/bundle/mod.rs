@@ -12,8 +12,10 @@
 //! | [`verdict`] | what is said of a bundle |
 //! | `frame`, `events`, `attempts`, `trees` | the checks, in their order |
 //! | `told` | what is proven, in sentences |
+//! | [`campaign`] | the same for a whole campaign, whose facts come in parts |
 
 mod attempts;
+pub mod campaign;
 mod events;
 mod frame;
 pub mod layout;
