@@ -4,6 +4,7 @@
 
 mod approved;
 mod bounces;
+mod campaign_bundle;
 mod cli;
 mod config;
 mod create_again;

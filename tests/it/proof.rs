@@ -1,6 +1,6 @@
 //! Proof of notification by the binary: bundles, what they show and do not show, lost databases and keys, erasure.
 
-use crate::verbs::Place;
+use crate::support::place::Place;
 use forewarn::evidence::note::VerifierKey;
 use forewarn::evidence::proof_file::{ProofFile, Trust};
 use serde_json::Value;

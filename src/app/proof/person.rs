@@ -8,7 +8,7 @@ use super::attempt::{ADDRESS, EXCHANGE, MESSAGE, exchange, octets, uid};
 use super::certificate::Shown;
 use super::log::{LogError, LogKey, load_tiles};
 use super::recipients::{self, RECIPIENT};
-use super::{closing, words};
+use super::words;
 use crate::app::carrier::{AdapterCarrier, OpenCampaign};
 use crate::app::{App, AppError};
 use crate::evidence::bundle::manifest::{About, Listed, Manifest};
@@ -16,7 +16,7 @@ use crate::evidence::bundle::tree_proof::TreeProof;
 use crate::evidence::bundle::{Files, layout, sums};
 use crate::evidence::canonical::{Value, read_object};
 use crate::evidence::disclosure::{Disclosure, SaltKey};
-use crate::evidence::fact::seconds;
+use crate::evidence::fact::{closing_leaf, seconds};
 use crate::evidence::proof_file::ProofFile;
 use crate::evidence::tiles::{self, Tiles};
 use crate::model::channel::Channel;
@@ -43,6 +43,11 @@ const OF_CAMPAIGN: [&str; 9] =
 
 /// The word of the note that a bundle was asked for.
 const ASKED: &str = "proof";
+
+/// Whether a fact about the campaign as a whole is shown to others.
+pub(super) fn of_campaign(fact: &ShownFact) -> bool {
+    OF_CAMPAIGN.contains(&fact.what.as_str())
+}
 
 /// A finished bundle, and what a command says of it.
 #[derive(Debug)]
@@ -93,12 +98,7 @@ impl App {
     ) -> Result<PersonBundle, AppError> {
         let campaign = self.campaign(id).await?;
         let open = OpenCampaign::open(&self.master, &campaign)?;
-        let hash = open.keys.reference_hash(reference);
-        let row = self.store.person_with(campaign.no, &hash).await?.ok_or_else(|| {
-            let message = format!("nobody in campaign {id} has this customer reference; is it written as in the list?");
-            Problem::new("no-such-person", "", message)
-        })?;
-        let subject = self.opened(&campaign, &open, row).await?;
+        let subject = self.opened(&campaign, &open, reference).await?;
         self.note_who_asked(&campaign, subject.row.no, by, now).await?;
         let mut sequencer = self.sequencer().await?;
         sequencer.catch_up().await?;
@@ -149,7 +149,14 @@ impl App {
         Ok(PersonBundle { events: making.leaves.len(), files: making.files, withheld: making.withheld, key })
     }
 
-    async fn opened(&self, campaign: &Campaign, open: &OpenCampaign, row: PersonRow) -> Result<Subject, AppError> {
+    /// The person with this customer reference, opened.
+    async fn opened(&self, campaign: &Campaign, open: &OpenCampaign, reference: &str) -> Result<Subject, AppError> {
+        let id = &campaign.id;
+        let hash = open.keys.reference_hash(reference);
+        let row = self.store.person_with(campaign.no, &hash).await?.ok_or_else(|| {
+            let message = format!("nobody in campaign {id} has this customer reference; is it written as in the list?");
+            Problem::new("no-such-person", "", message)
+        })?;
         let (person, identity, content) = open.keys.open_with_keys(row.no, &row.sealed).map_err(|_| {
             let message = format!(
                 "the data of this person was erased from campaign {}; earlier bundles about them still verify",
@@ -166,7 +173,7 @@ impl App {
     /// What was done to the campaign and belongs into the bundle of each of its persons.
     async fn of_campaign(&self, campaign: &Campaign) -> Result<Vec<ShownFact>, AppError> {
         let mut facts = self.store.shown_of_campaign(campaign.no).await?;
-        facts.retain(|fact| OF_CAMPAIGN.contains(&fact.what.as_str()));
+        facts.retain(of_campaign);
         Ok(facts)
     }
 
@@ -292,7 +299,8 @@ impl App {
         };
         let facts = self.facts_about(campaign.no, no, no, tree.size).await?;
         let facts: BTreeSet<u64> = facts.into_values().flatten().collect();
-        let leaf = closing::leaf(no, &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
+        let leaf =
+            closing_leaf(no.unsigned_abs(), &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
         let Some(proof) = self.proven(making, campaign, &tree, no, leaf.as_bytes()).await? else {
             return Err(LogError::Broken(
                 "the facts about a person are not those that the closing tree holds".to_owned(),

@@ -5,6 +5,7 @@ use crate::app::AppError;
 use crate::evidence::bundle::layout::{Stamp, TSA_CA};
 use crate::evidence::bundle::{VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout};
 use crate::evidence::fact::seconds;
+use crate::evidence::note::VerifierKey;
 use crate::model::time::{Micros, SECOND};
 
 /// The files of a bundle that are for people: certificate, explanation, declaration, and two programs that verify it.
@@ -12,7 +13,7 @@ pub(super) fn for_people(shown: &Shown<'_>) -> Result<Vec<(String, Vec<u8>)>, Ap
     let files = [
         ("certificate.html", page(shown)?),
         ("README.txt", readme(shown)),
-        ("declaration.md", declaration(shown)),
+        ("declaration.md", declaration(shown.organisation, shown.key, shown.made)),
         (layout::VERIFY_PY, VERIFIER_IN_PYTHON.to_owned()),
         (layout::VERIFY_HTML, VERIFIER_IN_A_PAGE.to_owned()),
     ];
@@ -99,8 +100,7 @@ authorities expire. Compare the root in {TSA_CA} with the one that the authority
 }
 
 /// `declaration.md`: what a custodian of records may sign, filled in as far as the records go.
-fn declaration(shown: &Shown<'_>) -> String {
-    let organisation = shown.organisation;
+pub(super) fn declaration(organisation: &str, key: &VerifierKey, made: Micros) -> String {
     format!(
         "# DRAFT: declaration of a custodian of records
 
@@ -122,8 +122,8 @@ I declare under penalty of perjury that the foregoing is true and correct.
 Date: ______________   Place: ______________   Signature: ______________________
 ",
         version = env!("CARGO_PKG_VERSION"),
-        log = shown.key.name(),
-        fingerprint = shown.key.fingerprint(),
-        made = seconds(shown.made),
+        log = key.name(),
+        fingerprint = key.fingerprint(),
+        made = seconds(made),
     )
 }

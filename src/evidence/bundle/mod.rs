@@ -13,9 +13,11 @@
 //! | [`anchors`] | the times that an authority has stamped |
 //! | `frame`, `events`, `attempts`, `trees` | the other checks, in their order |
 //! | `told` | what is proven, in sentences |
+//! | [`campaign`] | the same for a whole campaign, whose facts come in parts |
 
 pub mod anchors;
 mod attempts;
+pub mod campaign;
 mod events;
 mod frame;
 pub mod layout;

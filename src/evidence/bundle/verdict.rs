@@ -1,5 +1,6 @@
 //! What is said of a bundle: reasons to refuse it, warnings, what is proven, and what it does not show.
 
+use super::campaign;
 use super::manifest::Manifest;
 
 /// Why a bundle is refused, or what its reader is warned of: a stable word that scripts may match.
@@ -56,6 +57,10 @@ pub enum Reason {
     AnchorForked,
     BadTimestamp,
     OtherTimestamp,
+    // What only the bundle of a campaign has.
+    BadLog,
+    BadPersons,
+    BadSummary,
     // Warnings.
     ClockBack,
     EndedTwice,
@@ -64,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Each of them, once.
-    pub const ALL: [Reason; 49] = [
+    pub const ALL: [Reason; 52] = [
         Reason::NotAZip,
         Reason::ZipDamaged,
         Reason::ZipPath,
@@ -111,6 +116,9 @@ impl Reason {
         Reason::AnchorForked,
         Reason::BadTimestamp,
         Reason::OtherTimestamp,
+        Reason::BadLog,
+        Reason::BadPersons,
+        Reason::BadSummary,
         Reason::ClockBack,
         Reason::EndedTwice,
         Reason::UnknownFile,
@@ -164,6 +172,9 @@ impl Reason {
             Reason::AnchorForked => "anchor-forked",
             Reason::BadTimestamp => "bad-timestamp",
             Reason::OtherTimestamp => "other-timestamp",
+            Reason::BadLog => "bad-log",
+            Reason::BadPersons => "bad-persons",
+            Reason::BadSummary => "bad-summary",
             Reason::ClockBack => "clock-back",
             Reason::EndedTwice => "ended-twice",
             Reason::UnknownFile => "unknown-file",
@@ -213,6 +224,9 @@ pub struct Verdict {
     pub undisclosed: Vec<Undisclosed>,
     pub signer: Option<Signer>,
     pub manifest: Option<Manifest>,
+    /// Where it is the bundle of a campaign: what that says of itself, and its sums.
+    pub campaign: Option<campaign::manifest::Manifest>,
+    pub summary: Option<campaign::summary::Summary>,
 }
 
 impl Verdict {

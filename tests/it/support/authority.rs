@@ -4,7 +4,6 @@
 use super::provider::listen_as;
 use super::verifiers::OPENSSL;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ pub(crate) struct Authority {
     /// Where it listens.
     pub(crate) url: String,
     how: Arc<Mutex<How>>,
-    asked: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<jiff::Timestamp>>>,
 }
 
 impl Authority {
@@ -58,12 +57,12 @@ impl Authority {
         make_odd_certificates(folder.path())?;
         fs_err::create_dir(folder.path().join("other")).expect("made");
         make_certificates(&folder.path().join("other"))?;
-        let (how, asked) = (Arc::new(Mutex::new(How::Good)), Arc::new(AtomicUsize::new(0)));
+        let (how, asked) = (Arc::new(Mutex::new(How::Good)), Arc::new(Mutex::new(Vec::new())));
         let (place, told, count) = (folder.path().to_owned(), how.clone(), asked.clone());
         // One after the other: openssl counts in a file.
         let one = Mutex::new(());
         let url = listen_as("application/timestamp-reply", move |_, query| {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.lock().expect("counted").push(jiff::Timestamp::now());
             let how = *told.lock().expect("told");
             if how == How::Silent {
                 std::thread::sleep(Duration::from_secs(60));
@@ -80,7 +79,12 @@ impl Authority {
 
     /// How often it was asked.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.asked.lock().expect("counted").len()
+    }
+
+    /// When it was asked last.
+    pub(crate) fn last_asked(&self) -> Option<jiff::Timestamp> {
+        self.asked.lock().expect("counted").last().copied()
     }
 
     /// Its root certificate.

@@ -10,6 +10,7 @@ pub(crate) mod dovecot;
 pub(crate) mod exim;
 pub(crate) mod kannel;
 pub(crate) mod moto;
+pub(crate) mod place;
 pub(crate) mod provider;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
