@@ -35,4 +35,5 @@ mod smtp;
 mod sources;
 mod strangers;
 mod support;
+mod timestamp;
 mod verbs;

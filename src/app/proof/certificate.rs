@@ -35,6 +35,8 @@ pub struct Shown<'a> {
     pub at: &'a BTreeMap<LeafRef, u64>,
     pub leaves: &'a BTreeMap<u64, ShownLeaf>,
     pub head: &'a SignedHead,
+    /// Sizes of the heads that are shown with a time stamp, and their times.
+    pub stamps: &'a [(u64, Micros)],
     pub key: &'a VerifierKey,
     pub withheld: &'a [String],
     /// A closing tree shows that nothing is missing.

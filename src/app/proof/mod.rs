@@ -15,5 +15,7 @@ pub mod person;
 mod progress;
 pub mod recipients;
 pub mod recover;
+mod stamped;
+pub mod timestamp;
 mod words;
 pub mod zip;

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// What was found to hold of the frame.
 pub(super) struct Frame {
+    /// The key in the bundle.
+    pub key: Option<VerifierKey>,
     pub manifest: Option<Manifest>,
     pub checkpoint: Option<Checkpoint>,
 }
@@ -27,8 +29,8 @@ pub(super) fn check(files: &Files, trusted: Option<&VerifierKey>, verdict: &mut 
     }
     let manifest = check_manifest(files, verdict);
     let head = manifest.as_ref().map(|manifest| (manifest.origin.as_str(), manifest.checkpoint));
-    let checkpoint = key.zip(head).and_then(|(key, head)| check_head(files, &key, head, verdict));
-    Frame { manifest, checkpoint }
+    let checkpoint = key.as_ref().zip(head).and_then(|(key, head)| check_head(files, key, head, verdict));
+    Frame { key, manifest, checkpoint }
 }
 
 /// The octets of a file that every bundle has.
@@ -100,6 +102,7 @@ fn check_places(files: &Files, verdict: &mut Verdict) {
             | Place::Disclosure { .. }
             | Place::Payload { .. }
             | Place::RecipientDisclosure(_)
+            | Place::Stamp { .. }
             | Place::Named => {}
         }
     }

@@ -51,6 +51,12 @@ pub enum Reason {
     NotInClosing,
     FactWithheld,
     FactUnknown,
+    // Its time stamps.
+    AnchorMissing,
+    BadAnchor,
+    AnchorForked,
+    BadTimestamp,
+    OtherTimestamp,
     // What only the bundle of a campaign has.
     BadLog,
     BadPersons,
@@ -63,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Each of them, once.
-    pub const ALL: [Reason; 47] = [
+    pub const ALL: [Reason; 52] = [
         Reason::NotAZip,
         Reason::ZipDamaged,
         Reason::ZipPath,
@@ -105,6 +111,11 @@ impl Reason {
         Reason::NotInClosing,
         Reason::FactWithheld,
         Reason::FactUnknown,
+        Reason::AnchorMissing,
+        Reason::BadAnchor,
+        Reason::AnchorForked,
+        Reason::BadTimestamp,
+        Reason::OtherTimestamp,
         Reason::BadLog,
         Reason::BadPersons,
         Reason::BadSummary,
@@ -156,6 +167,11 @@ impl Reason {
             Reason::NotInClosing => "not-in-closing",
             Reason::FactWithheld => "fact-withheld",
             Reason::FactUnknown => "fact-unknown",
+            Reason::AnchorMissing => "anchor-missing",
+            Reason::BadAnchor => "bad-anchor",
+            Reason::AnchorForked => "anchor-forked",
+            Reason::BadTimestamp => "bad-timestamp",
+            Reason::OtherTimestamp => "other-timestamp",
             Reason::BadLog => "bad-log",
             Reason::BadPersons => "bad-persons",
             Reason::BadSummary => "bad-summary",

@@ -4,6 +4,7 @@
 //! set: a test never passes by skipping in CI. Everything here is blocking and needs no runtime, so that tests that run
 //! the binary can use it too. What was started is stopped on drop.
 
+pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod dovecot;
 pub(crate) mod exim;
