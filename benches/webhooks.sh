@@ -77,8 +77,9 @@ TOML
   doctor "$dir" --json >"$dir/doctor.json" 2>/dev/null
   printf '  answered    %.0f a second, the last after %.1f s; told to come again: %s\n' \
     "$(field answered_per_s <"$figures")" "$(field answered_s <"$figures")" "$(field told_to_come_again <"$figures")"
-  printf '  applied     %.0f a second, the last after %.1f s; peak %.0f MB\n' \
-    "$(field applied_per_s <"$figures")" "$(field applied_s <"$figures")" "$(field peak_rss_mb <"$figures")"
+  printf '  applied     %.0f a second, the last after %.1f s; %.0f µs of CPU a report; peak %.0f MB\n' \
+    "$(field applied_per_s <"$figures")" "$(field applied_s <"$figures")" "$(field cpu_us_per_report <"$figures")" \
+    "$(field peak_rss_mb <"$figures")"
   check "every event counted once" python3 "$HERE/check_reports.py" "$dir/posted.jsonl" "$dir/log.jsonl" "$dir/status.json" "$dir/doctor.json"
 }
 

@@ -83,6 +83,13 @@ struct Provider {
     held: mpsc::UnboundedSender<Held>,
 }
 
+/// When the burst began, and how much processor time forewarn had used by then.
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
+    cpu: f64,
+}
+
 #[derive(Default)]
 struct Done {
     posted: AtomicUsize,
@@ -138,7 +145,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (mut events, posts) = settled_posts(&arguments, &notices, &key, early)?;
 
     std::fs::write(format!("/proc/{}/clear_refs", arguments.process), "5").context("the peak could not be reset")?;
-    let (began, done) = (Instant::now(), Arc::new(Done::default()));
+    let (began, done) = (Began { at: Instant::now(), cpu: cpu_seconds(arguments.process)? }, Arc::new(Done::default()));
     let reporter = Arc::new(Reporter { client: client.clone(), hook, done: done.clone() });
     let (next, posts) = (Arc::new(AtomicUsize::new(0)), Arc::new(posts));
     let mut tasks = tokio::task::JoinSet::new();
@@ -172,21 +179,32 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     finish(&arguments, &sums, &events, &done, began).await
 }
 
+/// The processor time that a process has used, its own and the kernel's for it.
+fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
+    /// What the kernel counts in, whatever it ticks in.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program, which may hold anything, ends with the last bracket.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').collect::<Vec<_>>()).unwrap_or_default();
+    let [user, system] = [fields.get(11), fields.get(12)].map(|ticks| ticks.and_then(|n| n.parse::<f64>().ok()));
+    Ok((user.context("no user time")? + system.context("no system time")?) / TICKS)
+}
+
 /// Waits until everything is applied, and says how it went.
 async fn finish(
     arguments: &Arguments,
     sums: &Sums<'_>,
     events: &[Event],
     done: &Done,
-    began: Instant,
+    began: Began,
 ) -> anyhow::Result<()> {
     let answered = done.last_answer.lock().map_err(|_| anyhow::anyhow!("poisoned"))?.context("nothing was answered")?;
     let posted = done.posted.load(Ordering::Relaxed) as u64;
     while sums.waiting().await? != (posted, 0) || sums.notices("sending").await? + sums.notices("queued").await? > 0 {
-        ensure!(began.elapsed() < Duration::from_secs(600), "not everything was applied in ten minutes");
+        ensure!(began.at.elapsed() < Duration::from_secs(600), "not everything was applied in ten minutes");
         tokio::time::sleep(POLL).await;
     }
-    let applied = began.elapsed().as_secs_f64();
+    let (applied, cpu) = (began.at.elapsed().as_secs_f64(), cpu_seconds(arguments.process)? - began.cpu);
     let status = std::fs::read_to_string(format!("/proc/{}/status", arguments.process))?;
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
@@ -206,10 +224,11 @@ async fn finish(
         "told_to_come_again": done.again.load(Ordering::Relaxed),
         "early": events.iter().filter(|e| e.early).count(),
         "doubled": events.iter().filter(|e| e.times > 1).count(),
-        "answered_s": (answered - began).as_secs_f64(),
+        "answered_s": (answered - began.at).as_secs_f64(),
         "applied_s": applied,
-        "answered_per_s": f64::from(told) / (answered - began).as_secs_f64(),
+        "answered_per_s": f64::from(told) / (answered - began.at).as_secs_f64(),
         "applied_per_s": f64::from(told) / applied,
+        "cpu_us_per_report": cpu * 1e6 / f64::from(told),
         "peak_rss_mb": peak.context("no peak")? * 1024.0 / 1e6,
     });
     println!("{figures}");

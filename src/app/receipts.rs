@@ -38,7 +38,7 @@ const BUSY: Micros = SECOND / 10;
 const NAP: Duration = Duration::from_millis(500);
 /// How long more are gathered once one has come: what comes in waits for the same disk, and a transaction costs nearly the
 /// same for one report as for many.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(150);
 /// After a database that does not answer.
 const REST: Duration = Duration::from_secs(2);
 

@@ -37,22 +37,40 @@ pub(super) const TRY_SEQUENCING: &str = "select pg_try_advisory_xact_lock(671514
 impl Engine {
     /// A statement that looks rows up by a batch `j`. Such statements write the campaign as `$1 + 0 * …` of the batch's
     /// row: with a plain `$1` SQLite's planner walks the whole campaign for every batch instead of looking up each row.
-    /// PostgreSQL's planner must see the plain `$1`, to leave out other campaigns' partitions.
-    pub(super) fn by_batch(self, text: &'static str) -> SqlStr {
-        match self {
-            Engine::Sqlite => SqlStr::from_static(text),
-            Engine::Postgres => self.by_batch_of(text.to_owned()),
-        }
+    /// PostgreSQL's planner must see the plain `$1`, to leave out other campaigns' partitions. SQLite keeps the rows of the
+    /// batch in its binary form of JSON: as text each would be written and read anew for every value that is taken out.
+    pub(super) fn by_batch(self, text: &str) -> SqlStr {
+        self.by_batch_of(text.to_owned())
     }
 
     /// As [`Engine::by_batch`], for a text that was put together.
     pub(super) fn by_batch_of(self, text: String) -> SqlStr {
         use sqlx::SqlSafeStr as _;
         let text = match self {
-            Engine::Sqlite => text,
+            Engine::Sqlite => text.replace("json_each(", "jsonb_each("),
             Engine::Postgres => text.replace(" + 0 * cast(j.value ->> 0 as bigint)", ""),
         };
         sqlx::AssertSqlSafe(text).into_sql_str()
+    }
+
+    /// A selection of these columns whose rows come as one text, a JSON list of lists, in no order: between the threads of
+    /// SQLite and ours each row by itself costs more than to find it. No octets among the columns.
+    pub(super) fn packed(self, columns: &str, from: &str) -> SqlStr {
+        self.by_batch_of(match self {
+            Engine::Sqlite => format!("select json_group_array(json_array({columns})) from {from}"),
+            Engine::Postgres => format!(
+                "select coalesce(json_agg(q.one), '[]')::text from (select json_build_array({columns}) as one from {from}) as q"
+            ),
+        })
+    }
+
+    /// What stands behind `insert` or `update` where a broken rule undoes the whole transaction in any case. Without it
+    /// SQLite first makes a copy of each page that a statement of many rows touches, to be able to undo that statement.
+    pub(super) fn or_rollback(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "or rollback",
+            Engine::Postgres => "",
+        }
     }
 
     /// What a selection of rows that will be changed ends with, where writers may meet: nobody else changes these rows

@@ -245,6 +245,16 @@ impl Tx<'_> {
         self.store.engine()
     }
 
+    /// The rows of a selection by [`Engine::packed`].
+    async fn unpacked<T: serde::de::DeserializeOwned>(
+        &mut self,
+        query: sqlx::query::Query<'_, Any, sqlx::any::AnyArguments>,
+    ) -> Result<Vec<T>, StoreError> {
+        let row = query.fetch_one(self.conn()).await.map_err(|e| self.fail(e))?;
+        let text: String = self.store.get(&row, 0)?;
+        serde_json::from_str(&text).map_err(|_| self.store.unreadable("the rows of a selection"))
+    }
+
     /// Adds to sums: (kind, name, change).
     fn tally(&mut self, campaign: i64, changes: impl IntoIterator<Item = (String, String, i64)>) {
         for (kind, name, n) in changes {
@@ -263,12 +273,12 @@ impl Tx<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "insert into tally (campaign, kind, name, n)
              select cast(value ->> 0 as bigint), value ->> 1, value ->> 2, cast(value ->> 3 as bigint)
              from json_each($1) where true
              on conflict (campaign, kind, name) do update set n = tally.n + excluded.n",
-        )
+        ))
         .bind(json(&changes))
         .execute(self.conn())
         .await

@@ -6,16 +6,16 @@
 use super::{Engine, Store, StoreError, Tx, json};
 use crate::model::time::Micros;
 use crate::vault::SealedReport;
-use sqlx::{Any, AssertSqlSafe};
-use std::collections::{BTreeMap, BTreeSet};
+use sqlx::AssertSqlSafe;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Sums that belong to no campaign.
 const NO_CAMPAIGN: i64 = 0;
 /// The sums of reports by route: those that came, and by outcome those that were handled.
 const CAME: &str = "report";
 const HANDLED: &str = "report-handled";
-/// Rows that one statement writes; their bytes are bound, not written into it.
-const ROWS: usize = 100;
+/// Octets of reports that one statement writes, unless a single one has more: it carries them as digits.
+const OCTETS: usize = 1 << 20;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,16 +157,16 @@ impl Tx<'_> {
     pub async fn add_reports(&mut self, reports: &[SealedReport], now: Micros) -> Result<(), StoreError> {
         let seen = self.seen_before(reports, now).await?;
         let rows: Vec<(&SealedReport, bool)> = reports.iter().zip(seen).collect();
-        for some in rows.chunks(ROWS) {
-            let sql = insert_text(self.engine(), some.len());
-            let mut query = sqlx::query::<Any>(AssertSqlSafe(sql)).persistent(some.len() == ROWS);
-            for (report, seen) in some {
-                let digest = report.digest.as_slice().to_vec();
-                query = query.bind(report.route.as_str()).bind(digest).bind(report.blob.as_slice()).bind(now);
-                let outcome = seen.then_some(Handled::Duplicate.as_str());
-                query = query.bind((!seen).then_some(now)).bind(seen.then_some(now)).bind(outcome);
-            }
-            query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let mut octets = 0;
+            let fits = |(report, _): &&(&SealedReport, bool)| {
+                octets += report.blob.len();
+                octets <= OCTETS
+            };
+            let (some, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            self.insert_reports(some, now).await?;
+            rest = others;
         }
         let came = reports.iter().map(|r| (CAME.to_owned(), r.route.clone(), 1));
         let handled = |report: &SealedReport| format!("{} {}", Handled::Duplicate.as_str(), report.route);
@@ -176,6 +176,28 @@ impl Tx<'_> {
         Ok(())
     }
 
+    async fn insert_reports(&mut self, reports: &[(&SealedReport, bool)], now: Micros) -> Result<(), StoreError> {
+        let digits = const_hex::encode::<&[u8]>;
+        let rows: Vec<_> = reports
+            .iter()
+            .map(|(report, seen)| {
+                let outcome = seen.then_some(Handled::Duplicate.as_str());
+                (&report.route, digits(&report.digest), digits(&report.blob), outcome)
+            })
+            .collect();
+        let (digest, sealed) = (self.engine().octets("value ->> 1"), self.engine().octets("value ->> 2"));
+        let sql = format!(
+            "insert {} into report (route, digest, sealed, received_at, due_at, handled_at, outcome)
+             select value ->> 0, {digest}, {sealed}, cast($1 as bigint),
+                    case when value ->> 3 is null then cast($1 as bigint) end,
+                    case when value ->> 3 is not null then cast($1 as bigint) end, value ->> 3
+             from json_each($2)",
+            self.engine().or_rollback()
+        );
+        let query = sqlx::query(self.engine().by_batch_of(sql)).bind(now).bind(json(&rows));
+        query.execute(self.conn()).await.map_err(|e| self.fail(e)).map(|_| ())
+    }
+
     /// Whether each of these brings a signature that another brought before it.
     async fn seen_before(&mut self, reports: &[SealedReport], now: Micros) -> Result<Vec<bool>, StoreError> {
         let keys: BTreeSet<(&str, &str)> =
@@ -183,23 +205,41 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(vec![false; reports.len()]);
         }
-        let rows: Vec<serde_json::Value> = keys.iter().map(|(route, once)| serde_json::json!([route, once])).collect();
-        let new: Vec<(String, String)> = sqlx::query_as(
-            "insert into report_seen (route, once, seen_at)
-             select value ->> 0, value ->> 1, cast($1 as bigint) from json_each($2) where true
-             on conflict do nothing returning route, once",
-        )
-        .bind(now)
-        .bind(json(&rows))
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
-        let mut new: BTreeSet<(String, String)> = new.into_iter().collect();
-        let seen = |report: &SealedReport| match &report.once {
-            Some(once) => !new.remove(&(report.route.clone(), once.clone())),
-            None => false,
-        };
-        Ok(reports.iter().map(seen).collect())
+        let rows: Vec<_> = keys.iter().collect();
+        let old = self.note_seen(&json(&rows), now).await?;
+        let mut seen: HashSet<(&str, &str)> = old.iter().map(|(route, once)| (route.as_str(), once.as_str())).collect();
+        let is_seen =
+            reports.iter().map(|report| report.once.as_deref().is_some_and(|once| !seen.insert((&report.route, once))));
+        Ok(is_seen.collect())
+    }
+
+    /// Remembers these signatures, [route, signature]; those that were known before.
+    async fn note_seen(&mut self, batch: &str, now: Micros) -> Result<Vec<(String, String)>, StoreError> {
+        match self.engine() {
+            // Nobody else writes before this transaction ends, and nearly always there are none.
+            Engine::Sqlite => {
+                let sql = self.engine().packed(
+                    "s.route, s.once",
+                    "json_each($1) as j join report_seen s on s.route = j.value ->> 0 and s.once = j.value ->> 1",
+                );
+                let old = self.unpacked(sqlx::query(sql).bind(batch)).await?;
+                let add = self.engine().by_batch(
+                    "insert or rollback into report_seen (route, once, seen_at)
+                     select value ->> 0, value ->> 1, $1 from json_each($2) where true on conflict do nothing",
+                );
+                let query = sqlx::query(add).bind(now).bind(batch);
+                query.execute(self.conn()).await.map_err(|e| self.fail(e))?;
+                Ok(old)
+            }
+            Engine::Postgres => {
+                let sql = "with new as (insert into report_seen (route, once, seen_at)
+                               select value ->> 0, value ->> 1, cast($1 as bigint) from json_each($2)
+                               on conflict do nothing returning route, once)
+                           select coalesce(json_agg(value), '[]')::text from json_each($2)
+                           where not exists (select 1 from new where route = value ->> 0 and once = value ->> 1)";
+                self.unpacked(sqlx::query(sql).bind(now).bind(batch)).await
+            }
+        }
     }
 
     /// Forgets signatures that are too old to be believed again. The marks of mailboxes stay: their messages may, too.
@@ -242,18 +282,18 @@ impl Tx<'_> {
             rows.push(match looked {
                 Looked::Ended(handled) => {
                     changes.push((HANDLED.to_owned(), format!("{} {}", handled.as_str(), report.sealed.route), 1));
-                    serde_json::json!([report.id, null, report.tries, null, now, handled.as_str()])
+                    (report.id, None, report.tries, None, Some(now), Some(handled.as_str()))
                 }
                 Looked::Waits { due, tries, progress } => {
-                    serde_json::json!([report.id, due, tries, progress, null, null])
+                    (report.id, Some(*due), *tries, Some(progress.as_str()), None, None)
                 }
             });
         }
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "update report set due_at = cast(j.value ->> 1 as bigint), tries = cast(j.value ->> 2 as bigint),
                     progress = j.value ->> 3, handled_at = cast(j.value ->> 4 as bigint), outcome = j.value ->> 5
              from json_each($1) as j where report.id = cast(j.value ->> 0 as bigint)",
-        )
+        ))
         .bind(json(&rows))
         .execute(self.conn())
         .await
@@ -261,20 +301,4 @@ impl Tx<'_> {
         self.tally(NO_CAMPAIGN, changes);
         Ok(())
     }
-}
-
-fn insert_text(engine: Engine, rows: usize) -> String {
-    const COLUMNS: usize = 7;
-    let place = |at: usize| match engine {
-        // Numbered places in hundreds make SQLite's parser slow.
-        Engine::Sqlite => "?".to_owned(),
-        Engine::Postgres => format!("${at}"),
-    };
-    let row = |n: usize| {
-        let places: Vec<String> = (1..=COLUMNS).map(|at| place(n * COLUMNS + at)).collect();
-        format!("({})", places.join(", "))
-    };
-    let values: Vec<String> = (0..rows).map(row).collect();
-    let columns = "route, digest, sealed, received_at, due_at, handled_at, outcome";
-    format!("insert into report ({columns}) values {}", values.join(", "))
 }

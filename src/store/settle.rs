@@ -12,7 +12,7 @@ use crate::model::outcome::Class;
 use crate::model::person::Standing;
 use crate::model::receipt::Event;
 use crate::model::time::Micros;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -85,16 +85,13 @@ impl Tx<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<Value> = ids.iter().map(|id| json!([id])).collect();
-        let found: Vec<(String, i64, i64, i64, String)> = sqlx::query_as(
-            "select k.provider_id, k.campaign, k.notice, k.attempt, a.route from json_each($1) as j
-             join known_as k on k.provider_id = j.value ->> 0
+        let rows: Vec<_> = ids.iter().map(|id| [id]).collect();
+        let sql = self.engine().packed(
+            "k.provider_id, k.campaign, k.notice, k.attempt, a.route",
+            "json_each($1) as j join known_as k on k.provider_id = j.value ->> 0
              join attempt a on a.campaign = k.campaign and a.notice = k.notice and a.no = k.attempt",
-        )
-        .bind(json(&rows))
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+        );
+        let found: Vec<(String, i64, i64, i64, String)> = self.unpacked(sqlx::query(sql).bind(json(&rows))).await?;
         let known = |(provider_id, campaign, notice, attempt, route)| KnownAs {
             provider_id,
             campaign,
@@ -110,11 +107,11 @@ impl Tx<'_> {
         if names.is_empty() {
             return Ok(());
         }
-        sqlx::query(
+        sqlx::query(self.engine().by_batch(
             "insert into known_as (campaign, notice, attempt, provider_id)
              select $1, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), value ->> 2
              from json_each($2) where true on conflict do nothing",
-        )
+        ))
         .bind(campaign)
         .bind(json(names))
         .execute(self.conn())
@@ -125,17 +122,15 @@ impl Tx<'_> {
 
     /// All attempts of these notices, in order.
     pub async fn attempts_of(&mut self, campaign: i64, notices: &BTreeSet<NoticeId>) -> Result<Vec<Tried>, StoreError> {
-        let rows: Vec<Value> = notices.iter().map(|n| json!([n.0])).collect();
-        let found: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(self.engine().by_batch(
-            "select a.notice, a.no, a.route, a.provider_id from json_each($2) as j
-             join attempt a on a.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
-               and a.notice = cast(j.value ->> 0 as bigint) order by a.notice, a.no",
-        ))
-        .bind(campaign)
-        .bind(json(&rows))
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+        let rows: Vec<_> = notices.iter().map(|n| [n.0]).collect();
+        let sql = self.engine().packed(
+            "a.notice, a.no, a.route, a.provider_id",
+            "json_each($2) as j join attempt a on a.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and a.notice = cast(j.value ->> 0 as bigint)",
+        );
+        let query = sqlx::query(sql).bind(campaign).bind(json(&rows));
+        let mut found: Vec<(i64, i64, String, Option<String>)> = self.unpacked(query).await?;
+        found.sort_unstable();
         let tried = |(notice, no, route, provider_id)| Tried { notice: NoticeId(notice), no, route, provider_id };
         Ok(found.into_iter().map(tried).collect())
     }
@@ -166,20 +161,17 @@ impl Tx<'_> {
         notices: &BTreeSet<NoticeId>,
         which: &str,
     ) -> Result<Vec<KnownReceipt>, StoreError> {
-        let rows: Vec<Value> = notices.iter().map(|n| json!([n.0])).collect();
-        let sql = format!(
-            "select r.id, r.notice, r.attempt, r.sign, r.event, r.class, r.at,
-                    case when r.state is null then 0 else 1 end, r.route
-             from json_each($2) as j join receipt r on r.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
-               and r.notice = cast(j.value ->> 0 as bigint) where {which} order by r.id"
+        let rows: Vec<_> = notices.iter().map(|n| [n.0]).collect();
+        let from = format!(
+            "json_each($2) as j join receipt r on r.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+               and r.notice = cast(j.value ->> 0 as bigint) where {which}"
         );
+        let columns = "r.id, r.notice, r.attempt, r.sign, r.event, r.class, r.at,
+                       case when r.state is null then 0 else 1 end, r.route";
         type Row = (i64, i64, i64, i64, String, Option<String>, Option<i64>, i64, String);
-        let found: Vec<Row> = sqlx::query_as(self.engine().by_batch_of(sql))
-            .bind(campaign)
-            .bind(json(&rows))
-            .fetch_all(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+        let query = sqlx::query(self.engine().packed(columns, &from)).bind(campaign).bind(json(&rows));
+        let mut found: Vec<Row> = self.unpacked(query).await?;
+        found.sort_unstable_by_key(|(id, ..)| *id);
         let known = found.into_iter().map(|(id, notice, attempt, sign, event, class, at, applied, route)| {
             let class = class.as_deref().and_then(Class::parse);
             let event = self.store.word(&event, |name| Event::parse(name, class))?;
@@ -216,18 +208,15 @@ impl Tx<'_> {
         locking: &str,
     ) -> Result<BTreeMap<i64, Book>, StoreError> {
         self.hold_persons(campaign, persons.iter().copied()).await?;
-        let batch: Vec<Value> = persons.iter().map(|no| json!([no])).collect();
+        let batch: Vec<_> = persons.iter().map(|no| [no]).collect();
         let batch = json(&batch);
-        let people: Vec<(i64, String, String)> = sqlx::query_as(self.engine().by_batch(
-            "select p.no, p.reach, p.standing from json_each($2) as j
-             join person p on p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+        let sql = self.engine().packed(
+            "p.no, p.reach, p.standing",
+            "json_each($2) as j join person p on p.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                           and p.no = cast(j.value ->> 0 as bigint)",
-        ))
-        .bind(campaign)
-        .bind(batch.as_str())
-        .fetch_all(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+        );
+        let query = sqlx::query(sql).bind(campaign).bind(batch.as_str());
+        let people: Vec<(i64, String, String)> = self.unpacked(query).await?;
         let busy = self.busy_beside(campaign, &batch).await?;
         let mut entries = self.entries(campaign, &batch, locking).await?;
         let mut books = BTreeMap::new();
@@ -265,21 +254,18 @@ impl Tx<'_> {
         persons: &str,
         locking: &str,
     ) -> Result<HashMap<i64, BTreeMap<NoticeId, Entry>>, StoreError> {
-        let sql = format!(
-            "select n.id, n.state, n.due_at, n.first_due, n.attempts, n.tries, n.refusals, n.reason, n.report_due,
-                    case when {OPEN_CALL} then 1 else 0 end
-             from json_each($2) as j
-             join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
+        let columns = format!(
+            "n.id, n.state, n.due_at, n.first_due, n.attempts, n.tries, n.refusals, n.reason, n.report_due,
+             case when {OPEN_CALL} then 1 else 0 end"
+        );
+        let from = format!(
+            "json_each($2) as j join notice n on n.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                           and n.id >= cast(j.value ->> 0 as bigint) * 4096
                           and n.id < (cast(j.value ->> 0 as bigint) + 1) * 4096{locking}"
         );
         type Row = (i64, String, Option<i64>, i64, i64, i64, i64, Option<String>, Option<i64>, i64);
-        let rows: Vec<Row> = sqlx::query_as(self.engine().by_batch_of(sql))
-            .bind(campaign)
-            .bind(persons)
-            .fetch_all(self.conn())
-            .await
-            .map_err(|e| self.fail(e))?;
+        let query = sqlx::query(self.engine().packed(&columns, &from)).bind(campaign).bind(persons);
+        let rows: Vec<Row> = self.unpacked(query).await?;
         let mut entries: HashMap<i64, BTreeMap<NoticeId, Entry>> = HashMap::new();
         for (id, state, due, first_due, attempts, tries, refusals, reason, report_due, open_call) in rows {
             let entry = Entry {
@@ -314,9 +300,9 @@ impl Tx<'_> {
                     changes.push(("notice".to_owned(), before.state.as_str().to_owned(), -1));
                     let reason = entry.reason.map(Class::as_str);
                     let (due, first_due, report_due) = (entry.due, entry.first_due, entry.report_due);
-                    moved.push(json!([id.0, state, due, first_due, entry.tries, entry.refusals, reason, report_due]));
+                    moved.push((id.0, state, due, first_due, entry.tries, entry.refusals, reason, report_due));
                 }
-                None => added.push(json!([id.0, id.channel().map(|c| c.as_str()), entry.due])),
+                None => added.push((id.0, id.channel().map(|c| c.as_str()), entry.due)),
             }
         }
         self.move_entries(campaign, &moved, now).await?;
@@ -330,28 +316,30 @@ impl Tx<'_> {
         Ok(())
     }
 
-    async fn move_entries(&mut self, campaign: i64, moved: &[Value], now: Micros) -> Result<(), StoreError> {
+    async fn move_entries(&mut self, campaign: i64, moved: &[impl Serialize], now: Micros) -> Result<(), StoreError> {
         if moved.is_empty() {
             return Ok(());
         }
-        sqlx::query(self.engine().by_batch(
-            "update notice set state = j.value ->> 1, due_at = cast(j.value ->> 2 as bigint),
+        let sql = format!(
+            "update {} notice set state = j.value ->> 1, due_at = cast(j.value ->> 2 as bigint),
                     first_due = cast(j.value ->> 3 as bigint), tries = cast(j.value ->> 4 as bigint),
                     refusals = cast(j.value ->> 5 as bigint), reason = j.value ->> 6, changed_at = $2,
                     report_due = cast(j.value ->> 7 as bigint)
              from json_each($3) as j where notice.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and notice.id = cast(j.value ->> 0 as bigint)",
-        ))
-        .bind(campaign)
-        .bind(now)
-        .bind(json(moved))
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+            self.engine().or_rollback()
+        );
+        sqlx::query(self.engine().by_batch_of(sql))
+            .bind(campaign)
+            .bind(now)
+            .bind(json(moved))
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         Ok(())
     }
 
-    async fn add_entries(&mut self, campaign: i64, added: &[Value], now: Micros) -> Result<(), StoreError> {
+    async fn add_entries(&mut self, campaign: i64, added: &[impl Serialize], now: Micros) -> Result<(), StoreError> {
         if added.is_empty() {
             return Ok(());
         }
@@ -376,7 +364,7 @@ impl Tx<'_> {
             return Ok(());
         }
         let mut changes = Vec::new();
-        let mut rows: Vec<Value> = Vec::with_capacity(receipts.len());
+        let mut rows = Vec::with_capacity(receipts.len());
         for r in receipts {
             let kept = self.receipt_fact(campaign, r).await?;
             changes.push(("receipt".to_owned(), r.event.as_str().to_owned(), 1));
@@ -385,35 +373,36 @@ impl Tx<'_> {
                 Event::Progress | Event::Delivered | Event::Acknowledged | Event::Complained => None,
             };
             let state = r.state.map(NoticeState::as_str);
-            rows.push(json!([
+            rows.push((
                 r.notice.0,
                 r.attempt,
                 r.report,
-                r.route,
+                &r.route,
                 r.event.as_str(),
                 class,
-                r.code,
-                r.text,
-                r.provider_id,
+                &r.code,
+                &r.text,
+                &r.provider_id,
                 r.at,
                 r.received_at,
                 r.sign,
                 state,
                 kept.leaf.0,
-                const_hex::encode(kept.salt)
-            ]));
+                const_hex::encode(kept.salt),
+            ));
         }
         let sql = format!(
-            "insert into receipt (campaign, notice, attempt, report, route, event, class, code, text, provider_id, at,
+            "insert {} into receipt (campaign, notice, attempt, report, route, event, class, code, text, provider_id, at,
                                   received_at, sign, state, leaf, salt)
              select $1, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), cast(value ->> 2 as bigint),
                     value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
                     cast(value ->> 9 as bigint), cast(value ->> 10 as bigint), cast(value ->> 11 as bigint), value ->> 12,
                     cast(value ->> 13 as bigint), {}
              from json_each($2)",
+            self.engine().or_rollback(),
             self.engine().octets("value ->> 14")
         );
-        sqlx::query(AssertSqlSafe(sql))
+        sqlx::query(self.engine().by_batch_of(sql))
             .bind(campaign)
             .bind(json(&rows))
             .execute(self.conn())
@@ -438,7 +427,7 @@ impl Tx<'_> {
         campaign: i64,
         receipts: &[(i64, NoticeState)],
     ) -> Result<(), StoreError> {
-        let rows: Vec<Value> = receipts.iter().map(|(id, state)| json!([id, state.as_str()])).collect();
+        let rows: Vec<_> = receipts.iter().map(|(id, state)| (id, state.as_str())).collect();
         sqlx::query(self.engine().by_batch(
             "update receipt set state = j.value ->> 1 from json_each($2) as j
              where receipt.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)

@@ -12,6 +12,7 @@ mod demo;
 mod desk;
 mod dispatch;
 mod documents;
+mod erased;
 mod evidence;
 mod imap;
 mod incident_file;

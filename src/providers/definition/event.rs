@@ -75,13 +75,25 @@ impl Where {
     /// The word that stands there, where one does and it is not empty.
     pub fn read<'a>(&'a self, item: &Item<'a>) -> Option<Cow<'a, str>> {
         let found = match self {
-            Where::Field(pointer) => plain(item.value.pointer(pointer)?)?,
+            Where::Field(pointer) => plain(at(item.value, pointer)?)?,
             Where::Query(name) => Cow::Borrowed(item.query.iter().rev().find(|(known, _)| known == name)?.1.as_str()),
             Where::Header(name) => Cow::Borrowed(item.headers.get(name)?.to_str().ok()?.trim()),
             Where::Word(word) => Cow::Borrowed(word.as_str()),
         };
         (!found.is_empty()).then_some(found)
     }
+}
+
+/// As [`Value::pointer`], which makes two texts of each name on its way.
+fn at<'v>(mut value: &'v Value, mut pointer: &str) -> Option<&'v Value> {
+    while let (Value::Object(fields), Some(names)) = (value, pointer.strip_prefix('/')) {
+        let (name, behind) = names.split_at(names.find('/').unwrap_or(names.len()));
+        if name.contains('~') {
+            break;
+        }
+        (value, pointer) = (fields.get(name)?, behind);
+    }
+    value.pointer(pointer)
 }
 
 /// The first of the places where something stands.
@@ -197,6 +209,17 @@ mod tests {
             assert!(Where::parse(text, false).is_err(), "{text}");
         }
         assert!(Where::parse("hedaer:x", true).is_err());
+    }
+
+    #[test]
+    fn a_pointer_leads_where_it_leads_others() {
+        let value = json!({ "a": { "b": [{ "c": 1 }, [2]], "x/y": 3, "m~n": 4, "": { "": 5 } }, "~1": 6, "0": 7 });
+        for pointer in [
+            "", "/", "/a", "/a/b", "/a/b/0", "/a/b/0/c", "/a/b/1/0", "/a/b/2", "/a/b/-", "/a/x~1y", "/a/m~0n", "/a/x",
+            "/a/", "/a//", "/a///", "/~01", "/~1", "/0", "/00", "a", "/a/b/00", "/a/b/+1",
+        ] {
+            assert_eq!(at(&value, pointer), value.pointer(pointer), "{pointer}");
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) fn deciding_rules(reports: &Reports, call: &Call<'_>, opened: &Opened
 
 /// The document that the provider wants to hear: that of the first event which has one.
 pub(super) fn answer(reports: &Reports, call: &Call<'_>, opened: &Opened) -> Result<Option<String>, Refused> {
+    if reports.rules.iter().all(|rule| rule.answer.is_none()) {
+        return Ok(None);
+    }
     let answers =
         each(reports, call, opened, |item| reports.rules.get(deciding(&reports.rules, item)?)?.answer.clone())?;
     Ok(answers.into_iter().next())
