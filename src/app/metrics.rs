@@ -49,6 +49,13 @@ impl Stamps {
         let failing = app.store.stamp_turn().await?.failing_since.is_some();
         Ok(Some(Stamps { last, failing }))
     }
+
+    fn write(self, text: &mut Text) {
+        text.gauge("forewarn_time_stamp_seconds", "The time of the newest time stamp of the evidence log; 0: none.");
+        text.value(&[], self.last.div_euclid(SECOND));
+        text.gauge("forewarn_time_stamp_failing", "Whether no answer that can be believed comes from the authority.");
+        text.value(&[], u8::from(self.failing));
+    }
 }
 
 impl Shared {
@@ -107,6 +114,9 @@ impl Metrics<'_> {
         }
         if let Some(shared) = &self.shared {
             shared.write(&mut text);
+            if let Some(stamps) = shared.stamps {
+                stamps.write(&mut text);
+            }
         }
         text.text
     }
@@ -170,18 +180,6 @@ impl Shared {
             for state in ROUTE_STATES {
                 text.value(&[("route", route), ("state", state)], u8::from(is == state));
             }
-        }
-        if let Some(stamps) = self.stamps {
-            text.gauge(
-                "forewarn_time_stamp_seconds",
-                "The time of the newest time stamp of the evidence log; 0: none.",
-            );
-            text.value(&[], stamps.last.div_euclid(SECOND));
-            text.gauge(
-                "forewarn_time_stamp_failing",
-                "Whether no answer that can be believed comes from the authority.",
-            );
-            text.value(&[], u8::from(stamps.failing));
         }
     }
 }
