@@ -59,7 +59,7 @@ impl Level {
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub level: Level,
-    /// What was looked at: `config`, `key`, `database`, `disk`, `worker`, `route NAME`, `mailbox NAME`,
+    /// What was looked at: `config`, `key`, `database`, `disk`, `worker`, `route NAME`, `mailbox NAME`, `timestamp`,
     /// `templates NAME`, `campaign ID`.
     pub about: String,
     pub message: String,
@@ -92,6 +92,7 @@ pub async fn examine(config: Config, now: Micros) -> Vec<Finding> {
     found.extend(the_disk(&config));
     found.extend(the_routes(&config, &resting(store.as_ref(), now).await).await);
     found.extend(super::mailboxes::findings(&config, store.as_ref()).await);
+    found.extend(super::proof::timestamp::findings(&config, store.as_ref(), now).await);
     found.extend(the_templates(&config, now));
     if let Some(store) = store {
         found.extend(super::suspension::findings(&store, now).await);

@@ -51,6 +51,9 @@ impl App {
         let mut log = self.sequencer().await?;
         log.catch_up().await?;
         beside.spawn(log.run());
+        if self.config.proof.timestamp.is_some() {
+            beside.spawn(self.clone().keep_stamped());
+        }
         beside.spawn(reports.run());
         for mailbox in mailboxes {
             beside.spawn(mailbox.run());

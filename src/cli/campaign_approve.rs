@@ -20,6 +20,7 @@ pub(super) fn run(args: &ApproveArgs, context: &Context) -> Result<(), Failure> 
     context.block_on(async {
         let app = context.app().await?;
         let campaign = app.approve(&args.campaign, &args.by, context.now()).await?;
+        app.stamp_now().await;
         let d = &campaign.digests;
         context.printer.object(&json!({
             "campaign": campaign.id,

@@ -44,6 +44,7 @@ pub mod doctor;
 pub mod erase;
 pub mod proof;
 pub mod proof_ask;
+mod proof_campaign;
 pub mod proof_close;
 pub mod proof_person;
 pub mod proof_recover;

@@ -16,6 +16,7 @@ pub(super) fn run(args: &ProofCloseArgs, context: &Context) -> Result<(), Failur
         let app = context.app().await?;
         let campaign = app.campaign(&args.campaign).await?;
         let persons = app.close_log(&campaign, context.now()).await?;
+        app.stamp_now().await;
         let facts = app.store.log_head().await?.signed;
         context.printer.object(&json!({ "campaign": campaign.id, "persons": persons, "facts": facts }))?;
         context.printer.line(format_args!(

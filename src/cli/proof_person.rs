@@ -5,7 +5,7 @@ use crate::app::proof::zip;
 use crate::model::problem::Problem;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 pub struct ProofPersonArgs {
@@ -24,10 +24,7 @@ pub struct ProofPersonArgs {
 }
 
 pub(super) fn run(args: &ProofPersonArgs, context: &Context) -> Result<(), Failure> {
-    if fs_err::symlink_metadata(&args.out).is_ok() {
-        let message = format!("{} exists and is never overwritten; name another --out", args.out.display());
-        return Err(Failure::Refused(vec![Problem::new("already-exists", "", message)]));
-    }
+    refuse_existing(&args.out)?;
     context.block_on(async {
         let app = context.app().await?;
         let (now, by) = (context.now(), context.actor(args.by.as_deref()));
@@ -45,4 +42,13 @@ pub(super) fn run(args: &ProofPersonArgs, context: &Context) -> Result<(), Failu
         }
         context.printer.line(format_args!("the log's key, to be published or lodged with counsel: {}", bundle.key))
     })
+}
+
+/// A bundle is never written over another file.
+pub(super) fn refuse_existing(out: &Path) -> Result<(), Failure> {
+    if fs_err::symlink_metadata(out).is_ok() {
+        let message = format!("{} exists and is never overwritten; name another --out", out.display());
+        return Err(Failure::Refused(vec![Problem::new("already-exists", "", message)]));
+    }
+    Ok(())
 }

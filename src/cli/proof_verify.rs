@@ -3,6 +3,7 @@
 use super::output::printable;
 use super::{Context, Failure};
 use crate::app::proof::open::{OpenError, open_bundle};
+use crate::app::proof::open_campaign;
 use crate::evidence::bundle::verdict::{Finding, Signer, Verdict};
 use crate::evidence::bundle::{self, manifest::Manifest};
 use crate::evidence::note::VerifierKey;
@@ -29,8 +30,8 @@ pub struct ProofVerifyArgs {
 
 pub(super) fn run(args: &ProofVerifyArgs, context: &Context) -> Result<(), Failure> {
     let trusted = args.vkey.as_deref().map(key).transpose()?;
-    let verdict = match open_bundle(&args.file) {
-        Ok(files) => bundle::verify(&files, trusted.as_ref()),
+    let verdict = match verdict(&args.file, trusted.as_ref()) {
+        Ok(verdict) => verdict,
         Err(OpenError::Refused(finding)) => Verdict::refusal(finding),
         Err(OpenError::Io(error)) => return Err(unreadable(&args.file, error)),
     };
@@ -49,6 +50,13 @@ pub(super) fn run(args: &ProofVerifyArgs, context: &Context) -> Result<(), Failu
         context.printer.note(format_args!("refused: and {} more reasons", verdict.refused.len() - SHOWN));
     }
     Err(Failure::RefusedAsReported)
+}
+
+fn verdict(file: &Path, trusted: Option<&VerifierKey>) -> Result<Verdict, OpenError> {
+    if let Some(verdict) = open_campaign::verify(file, trusted)? {
+        return Ok(verdict);
+    }
+    Ok(bundle::verify(&open_bundle(file)?, trusted))
 }
 
 /// The key as it is published, given as it is or as a file.
@@ -90,6 +98,12 @@ fn object(file: &Path, verdict: &Verdict) -> Value {
         object.insert("log".to_owned(), json!({ "origin": manifest.origin, "size": manifest.checkpoint }));
         object.insert("facts".to_owned(), json!(manifest.events.len()));
     }
+    if let Some(manifest) = &verdict.campaign {
+        object.insert("campaign".to_owned(), json!(manifest.campaign));
+        object.insert("made".to_owned(), json!(manifest.made));
+        object.insert("log".to_owned(), json!({ "origin": manifest.origin, "size": manifest.checkpoint }));
+        object.insert("summary".to_owned(), json!(verdict.summary));
+    }
     if let Some(Signer { vkey, fingerprint, known }) = &verdict.signer {
         object.insert("key".to_owned(), json!({ "vkey": vkey, "fingerprint": fingerprint, "known": known }));
     }
@@ -117,6 +131,9 @@ fn lines(file: &Path, verdict: &Verdict) -> Vec<String> {
         lines.push(format!("REFUSED: {} proves nothing as it is; the {reasons} below.", file.display()));
     }
     lines.extend(verdict.manifest.iter().map(about));
+    lines.extend(
+        verdict.campaign.iter().map(|m| format!("Campaign {} of the log {}; made {}.", m.campaign, m.origin, m.made)),
+    );
     lines.extend(verdict.signer.iter().flat_map(signed_by));
     section(&mut lines, "Proven", verdict.proven.clone());
     section(&mut lines, "Not shown", verdict.not_shown.clone());

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 pub use mailboxes::{ImapAccount, ImapTls, LMTP, LmtpListen, Place, ReturnBox};
-pub use proof::Proof;
+pub use proof::{Proof, Timestamp};
 pub use sender::Mailbox;
 
 /// The variable that names the config file.

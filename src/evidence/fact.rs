@@ -122,7 +122,7 @@ pub enum Part<'a> {
 }
 
 /// Any other fact: of the whole campaign or of one person. The names of its parts come before `t`.
-pub fn other(scene: &Scene, event: &str, parts: &[(&'static str, Part<'_>)]) -> Result<String, CannotWrite> {
+pub fn other(scene: &Scene, event: &str, parts: &[(&str, Part<'_>)]) -> Result<String, CannotWrite> {
     let mut all: Vec<(&str, Part<'_>)> = vec![("ev", Part::Text(event))];
     if !scene.campaign.is_empty() {
         all.push(("camp", Part::Text(&scene.campaign)));
@@ -140,6 +140,16 @@ pub fn other(scene: &Scene, event: &str, parts: &[(&'static str, Part<'_>)]) -> 
             }
         }
         end(leaf, scene);
+    })
+}
+
+/// The leaf of a person in a closing tree: the numbers of the facts about them, in order.
+pub fn closing_leaf(number: u64, subject: &str, facts: impl IntoIterator<Item = u64>) -> Result<String, CannotWrite> {
+    Writer::object(|leaf| {
+        leaf.numbers("ev", facts);
+        leaf.number("ord", number);
+        leaf.text("subj", subject);
+        leaf.number("v", VERSION);
     })
 }
 

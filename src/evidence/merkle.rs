@@ -26,6 +26,8 @@ pub enum MerkleError {
     OtherRoot,
     #[error("the proof does not lead to the older root: the log was not only added to")]
     OtherOldRoot,
+    #[error("a subtree of 2^{height} leaves has no place behind {size} leaves")]
+    NoPlace { size: u64, height: u32 },
     #[error("a tree of {size} leaves has {want} full subtrees at its edge, not {have}")]
     WrongPeaks { size: u64, want: u32, have: usize },
 }
@@ -110,6 +112,21 @@ impl Frontier {
         }
         self.peaks.push(hash);
         self.size += 1;
+    }
+
+    /// Adds a full subtree of `2^height` leaves, by its hash. The size must be a multiple of its leaves.
+    pub fn push_full(&mut self, height: u32, hash: Hash) -> Result<(), MerkleError> {
+        let more = 1u64.checked_shl(height).filter(|more| self.size.is_multiple_of(*more));
+        let size = more.and_then(|more| self.size.checked_add(more));
+        let Some(size) = size else { return Err(MerkleError::NoPlace { size: self.size, height }) };
+        let mut hash = hash;
+        for _ in 0..(self.size >> height).trailing_ones() {
+            let Some(left) = self.peaks.pop() else { break };
+            hash = node_hash(&left, &hash);
+        }
+        self.peaks.push(hash);
+        self.size = size;
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`checkpoint`] | a tree's size and root as such a text |
 //! | [`policy`] | which logs and witnesses a reader believes, as a file |
 //! | [`proof_file`] | leaf, path and checkpoint in one file that is checked offline |
+//! | [`timestamp`] | time stamps of an authority (RFC 3161) over heads of the log |
 //! | [`bundle`] | all that is shown of one person, as the files of a zip, and the verdict on them |
 
 pub mod bundle;
@@ -27,6 +28,7 @@ pub mod note;
 pub mod policy;
 pub mod proof_file;
 pub mod tiles;
+pub mod timestamp;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -174,6 +174,11 @@ pub fn tiles_for_consistency(old: u64, new: u64) -> Vec<TileId> {
     tiles_of(&consistency_spans(old, new).unwrap_or_default())
 }
 
+/// The tile that holds the hash of the `index`th subtree of 65,536 leaves, and its place in the tile.
+pub fn place_of_subtree(index: u64) -> (TileId, usize) {
+    (TileId { level: 2, index: index / WIDTH as u64 }, (index % WIDTH as u64) as usize)
+}
+
 /// The tiles that [`root`] and [`TileBuilder::resume`] read: the last ones of their rows, where these are not full.
 pub fn tiles_for_root(size: u64) -> Vec<TileId> {
     tiles_of(&[Span { from: 0, to: size }])

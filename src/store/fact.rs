@@ -91,14 +91,14 @@ impl Tx<'_> {
         Ok(Kept { leaf, salt })
     }
 
-    /// A fact about the log itself; who did it and their words are committed to.
+    /// A fact about the log itself; who did it and their words are committed to. Where its leaf is.
     pub async fn log_fact(
         &mut self,
         at: Micros,
         event: &str,
         (by, text): (&str, &str),
         parts: &[(&'static str, Part<'_>)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<LeafRef, StoreError> {
         let salt = new_salt();
         let committed = self.committed(&salt, &[("by", by), ("text", text)])?;
         let mut all = parts.to_vec();
@@ -114,7 +114,7 @@ impl Tx<'_> {
             .execute(self.conn())
             .await
             .map_err(|e| self.fail(e))?;
-        Ok(())
+        Ok(leaf)
     }
 
     /// An approval; who gave it is committed to.

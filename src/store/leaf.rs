@@ -158,7 +158,7 @@ impl Tx<'_> {
         campaign: i64,
         at: Micros,
         event: &str,
-        parts: &[(&'static str, Part<'_>)],
+        parts: &[(&str, Part<'_>)],
     ) -> Result<LeafRef, StoreError> {
         let named = self.named(campaign).await?;
         self.leaf(fact::other(&Scene::new(&named.id, at), event, parts))

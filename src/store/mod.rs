@@ -37,6 +37,7 @@ pub mod shown;
 mod sqlite;
 pub mod status;
 pub mod suspension;
+pub mod time_stamp;
 pub mod tree;
 pub mod worker;
 

@@ -72,6 +72,14 @@ impl Store {
         Ok(rows.into_iter().map(|(first, octets)| (first.unsigned_abs(), octets)).collect())
     }
 
+    /// The index at which the row of leaves begins that holds this one.
+    pub async fn row_start(&self, index: u64) -> Result<Option<u64>, StoreError> {
+        let sql = "select first from leaf_place where first <= $1 order by first desc limit 1";
+        let first: Option<i64> =
+            sqlx::query_scalar(sql).bind(index as i64).fetch_optional(&self.readers).await.map_err(|e| self.fail(e))?;
+        Ok(first.map(i64::unsigned_abs))
+    }
+
     /// Where these leaves are in the log, and what they are; none for one that has no place yet.
     pub async fn leaves_at(&self, refs: &[LeafRef]) -> Result<Vec<Option<(u64, Vec<u8>)>>, StoreError> {
         let keys: std::collections::BTreeSet<i64> = refs.iter().map(|r| r.parts().0).collect();

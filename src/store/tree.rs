@@ -137,19 +137,19 @@ impl Tx<'_> {
         .map_err(|e| self.fail(e))
     }
 
-    /// Ends a tree: its last tiles, and its root as a leaf of the log, beside `counts` by standing.
+    /// Ends a tree: its last tiles, and its root as a leaf of the log, beside these counts.
     pub async fn finish_tree(
         &mut self,
         (id, tree): (i64, &NewTree),
         tiles: &[TileRow],
         (n, root): (u64, [u8; 32]),
-        counts: &[(&'static str, u64)],
+        counts: &[(String, u64)],
         now: Micros,
     ) -> Result<(), StoreError> {
         self.write_tiles(id, tiles).await?;
         let hex = const_hex::encode(root);
         let mut parts = vec![("n", Part::Number(n)), ("root", Part::Text(&hex))];
-        parts.extend(counts.iter().map(|(name, n)| (*name, Part::Number(*n))));
+        parts.extend(counts.iter().map(|(name, n)| (name.as_str(), Part::Number(*n))));
         if tree.kind == TreeKind::Closing {
             parts.push(("size", Part::Number(tree.size)));
         }

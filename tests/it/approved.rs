@@ -1,7 +1,7 @@
 //! A provider that sends approved words only: people are shown what will be read, whose values would be refused, and
 //! exactly that is sent.
 
-use crate::verbs::{CONFIG, Place};
+use crate::support::place::{CONFIG, Place};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,7 @@
 //! `campaign create` for a campaign that is there already, and files that were changed or left behind since.
 
 use crate::support::app::{Engine, TestApp, on_both_engines};
-use crate::verbs::{EMAIL_SMS, LIST, Place};
+use crate::support::place::{EMAIL_SMS, LIST, Place};
 
 #[test]
 fn a_cancelled_campaign_is_not_called_unchanged() {
@@ -37,7 +37,7 @@ fn rejects_of_an_earlier_run_do_not_pass_for_those_of_this_one() {
 
 #[test]
 fn a_retry_is_suggested_only_while_it_would_find_somebody() {
-    let config = crate::verbs::CONFIG.replacen(
+    let config = crate::support::place::CONFIG.replacen(
         "settings = { dir = \"outbox\" }",
         "settings = { dir = \"outbox\", faults = \"bad-address:100%\" }",
         1,

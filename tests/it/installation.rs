@@ -1,6 +1,6 @@
 //! `forewarn doctor` and `forewarn provider` from outside: what is found, what is advised, and the exit codes.
 
-use crate::verbs::{EMAIL_SMS, LIST, Place};
+use crate::support::place::{EMAIL_SMS, LIST, Place};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};

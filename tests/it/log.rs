@@ -1,8 +1,8 @@
 //! The evidence log while it grows: more than one sequencer, each cut off at any moment, and others who look meanwhile.
 
 use crate::support::app::{Engine, now, on_both_engines};
+use crate::support::place::Place;
 use crate::support::servers;
-use crate::verbs::Place;
 use forewarn::app::App;
 use forewarn::evidence::checkpoint::Checkpoint;
 use forewarn::evidence::merkle::{Frontier, Hash, leaf_hash};
@@ -82,7 +82,7 @@ async fn sequencers_that_are_cut_off_at_any_moment_make_one_log(engine: Engine) 
     for task in keeping {
         assert!(!task.is_finished(), "a sequencer fell over");
         task.abort();
-        let _ = task.await;
+        drop(task.await);
     }
     apps[1].keep_log_up().await.expect("kept up");
 

@@ -4,6 +4,7 @@
 
 mod approved;
 mod bounces;
+mod campaign_bundle;
 mod cli;
 mod config;
 mod create_again;
@@ -11,6 +12,7 @@ mod demo;
 mod desk;
 mod dispatch;
 mod documents;
+mod erased;
 mod evidence;
 mod imap;
 mod incident_file;
@@ -33,4 +35,5 @@ mod smtp;
 mod sources;
 mod strangers;
 mod support;
+mod timestamp;
 mod verbs;

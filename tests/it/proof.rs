@@ -1,6 +1,6 @@
 //! Proof of notification by the binary: bundles, what they show and do not show, lost databases and keys, erasure.
 
-use crate::verbs::Place;
+use crate::support::place::Place;
 use forewarn::evidence::note::VerifierKey;
 use forewarn::evidence::proof_file::{ProofFile, Trust};
 use serde_json::Value;
@@ -178,77 +178,10 @@ fn the_key_of_the_log_is_guarded() {
 }
 
 #[test]
-fn what_is_erased_is_nowhere_and_bundles_of_before_stay() {
-    let place = Place::started(LADDER, LIST);
-    place.ok("proof close ID");
-    place.ok("proof person ID P-2 --out before.zip");
-    let before = fs_err::read(place.path("before.zip")).expect("read");
-    let asked =
-        |address: &str| place.json(&format!("proof ask ID {address} --json"))["attempts"].as_array().unwrap().len();
-    assert_eq!((asked("--email w@example.org"), asked("--email x@example.org")), (1, 0));
-    let rows = sealed(&place);
-    assert_eq!(rows.len(), 3);
-
-    let done = place.json("erase ID --ref P-2 --reason asked-for --json");
-    assert_eq!((&done["persons"], &done["wiped"]), (&1.into(), &true.into()), "{done}");
-    let left = |row: &(i64, Vec<u8>, Vec<u8>), seed: bool| {
-        let key = if seed { &row.1[row.1.len() - 32..] } else { &row.1[..72] };
-        let all = ["forewarn.db", "forewarn.db-wal"].map(|name| fs_err::read(place.path(name)).unwrap_or_default());
-        all.iter().any(|octets| holds(octets, key)) || (!seed && all.iter().any(|octets| holds(octets, &row.2)))
-    };
-    assert_eq!(
-        (left(&rows[1], false), left(&rows[1], true)),
-        (false, true),
-        "the content is gone, the identity is not"
-    );
-    assert!(left(&rows[0], false), "of others everything is there");
-    assert_eq!(asked("--email w@example.org"), 1, "it can still be asked by whoever knows the address");
-    assert_eq!(place.refused("proof person ID P-2 --out after.zip"), "erased");
-    assert!(place.ok("campaign log ID --reveal").contains("(erased)"));
-    place.ok("proof person ID P-1 --out other.zip");
-
-    place.ok("erase ID --ref P-2 --reason time --identity");
-    assert!(!left(&rows[1], true), "the identity is gone");
-    assert_eq!(asked("--email w@example.org"), 0);
-    assert_eq!(place.refused("erase ID --ref P-2 --reason again --identity"), "no-such-person");
-
-    let all = place.json("erase ID --reason retention --identity --json");
-    assert_eq!((&all["persons"], &all["already"]), (&2.into(), &1.into()), "{all}");
-    assert!(!left(&rows[0], false) && !left(&rows[2], true));
-    assert_eq!(
-        place.ok("campaign log ID").matches("(erased)").count(),
-        place.ok("campaign log ID").matches(",t-1-").count() - notes(&place)
-    );
-    assert_eq!(fs_err::read(place.path("before.zip")).expect("read"), before);
-    place.ok("proof verify before.zip");
-    place.ok("campaign status ID");
-}
-
-/// The lines of the log that are about nobody.
-fn notes(place: &Place) -> usize {
-    place.ok("campaign log ID").lines().skip(1).filter(|line| !line.contains("(erased)")).count()
-}
-
-#[test]
 fn whoever_is_owed_something_is_not_erased() {
     let place = Place::new(LADDER, LIST);
     assert_eq!(place.refused("erase ID --ref P-1 --reason asked-for"), "still-owed");
     assert_eq!(place.refused("erase ID --reason asked-for"), "still-owed");
     place.ok("campaign cancel ID --reason over");
     place.ok("erase ID --ref P-1 --reason asked-for");
-}
-
-/// Number, wrapped key and sealed data of each person, as they stand in the database.
-fn sealed(place: &Place) -> Vec<(i64, Vec<u8>, Vec<u8>)> {
-    use sqlx::Connection as _;
-    sqlx::any::install_default_drivers();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let url = format!("sqlite://{}", place.path("forewarn.db").display());
-    runtime.block_on(async {
-        let mut connection = sqlx::AnyConnection::connect(&url).await.expect("opened");
-        let rows = sqlx::query_as("select no, wrapped_key, sealed from sealed_person order by no");
-        let rows = rows.fetch_all(&mut connection).await.expect("read");
-        connection.close().await.expect("closed");
-        rows
-    })
 }

@@ -1,8 +1,8 @@
 //! What comes back, through the whole program: `serve` sends, providers report to its addresses, and the campaign knows.
 
 use crate::support::kannel::{Kannel, MAX_MESSAGES, PASSWORD, USERNAME};
+use crate::support::place::incident;
 use crate::support::{free_port, provider, wait_until};
-use crate::verbs::incident;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;

@@ -1,10 +1,10 @@
 //! `forewarn serve` and `forewarn worker --listen` from outside: what probes are told in each state, how a process ends
 //! when it is asked to, and that others take over what it gave back.
 
+use crate::support::place::incident;
 use crate::support::proxy::{Proxy, Wire};
 use crate::support::sink::{RECIPIENT, Sink};
 use crate::support::{servers, wait_until};
-use crate::verbs::incident;
 use forewarn::store::Store;
 use reqwest::Url;
 use serde_json::Value;

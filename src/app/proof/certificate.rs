@@ -35,6 +35,8 @@ pub struct Shown<'a> {
     pub at: &'a BTreeMap<LeafRef, u64>,
     pub leaves: &'a BTreeMap<u64, ShownLeaf>,
     pub head: &'a SignedHead,
+    /// Sizes of the heads that are shown with a time stamp, and their times.
+    pub stamps: &'a [(u64, Micros)],
     pub key: &'a VerifierKey,
     pub withheld: &'a [String],
     /// A closing tree shows that nothing is missing.
@@ -43,13 +45,18 @@ pub struct Shown<'a> {
 }
 
 /// The words of a language.
-struct Labels(toml::Table);
+pub(super) struct Labels(pub(super) toml::Table);
 
 impl Labels {
     /// Those of the language, of its base, or English.
-    fn of(language: &str) -> Result<Labels, AppError> {
+    pub(super) fn of(language: &str) -> Result<Labels, AppError> {
+        Labels::among(&LABELS, language)
+    }
+
+    /// The same among these texts, of which the first is for all other languages.
+    pub(super) fn among(texts: &[&str], language: &str) -> Result<Labels, AppError> {
         let read = |text: &str| toml::from_str::<toml::Table>(text).map(Labels);
-        let all = LABELS.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>();
+        let all = texts.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>();
         let mut all = all.map_err(|e| AppError::io("the words of the certificate")(std::io::Error::other(e)))?;
         let base = |tag: &str| tag.split('-').next().unwrap_or_default().to_owned();
         let exact = all.iter().position(|labels| labels.get("language") == language);
@@ -57,21 +64,21 @@ impl Labels {
         Ok(all.swap_remove(exact.or(near).unwrap_or(0)))
     }
 
-    fn get(&self, name: &str) -> &str {
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.get(name).and_then(toml::Value::as_str).unwrap_or_default()
     }
 
-    fn list(&self, name: &str) -> Vec<&str> {
+    pub(super) fn list(&self, name: &str) -> Vec<&str> {
         let list = self.0.get(name).and_then(toml::Value::as_array);
         list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
     }
 
-    fn filled(&self, name: &str, values: &[(&str, &str)]) -> String {
+    pub(super) fn filled(&self, name: &str, values: &[(&str, &str)]) -> String {
         filled(self.get(name), values)
     }
 }
 
-fn filled(text: &str, values: &[(&str, &str)]) -> String {
+pub(super) fn filled(text: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
@@ -165,14 +172,12 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
 }
 
 /// A time of the log without the letters: the heading says that it is UTC.
-fn plain(time: &str) -> String {
+pub(super) fn plain(time: &str) -> String {
     time.replace('T', " ").replace('Z', "")
 }
 
 fn campaign_steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
-    let mut facts: Vec<(u64, &ShownFact)> =
-        shown.of_campaign.iter().filter_map(|fact| Some((*shown.at.get(&fact.leaf)?, fact))).collect();
-    facts.sort_by_key(|(index, _)| *index);
+    let facts = in_order(shown.of_campaign, shown.at);
     let step = |(index, fact): (u64, &ShownFact)| {
         let by = fact.values.iter().find(|(label, _)| *label == "by").map_or("", |(_, by)| by.as_str());
         // The leaf knows it in any case.
@@ -187,13 +192,29 @@ fn campaign_steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
     facts.into_iter().map(step).collect()
 }
 
+/// Facts with where they are in the log, in its order.
+pub(super) fn in_order<'f>(facts: &'f [ShownFact], at: &BTreeMap<LeafRef, u64>) -> Vec<(u64, &'f ShownFact)> {
+    let mut facts: Vec<(u64, &ShownFact)> =
+        facts.iter().filter_map(|fact| Some((*at.get(&fact.leaf)?, fact))).collect();
+    facts.sort_by_key(|(index, _)| *index);
+    facts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_language_has_every_word() {
-        let all: Vec<toml::Table> = LABELS.iter().map(|text| toml::from_str(text).unwrap()).collect();
+        same_words(&LABELS);
+        same_words(&super::super::campaign_page::LABELS);
+        for (language, want) in [("zh-CN", "zh-CN"), ("zh-TW", "zh-CN"), ("de-AT", "de"), ("fr", "en"), ("", "en")] {
+            assert_eq!(Labels::of(language).unwrap().get("language"), want);
+        }
+    }
+
+    fn same_words(texts: &[&str]) {
+        let all: Vec<toml::Table> = texts.iter().map(|text| toml::from_str(text).unwrap()).collect();
         for labels in &all[1..] {
             assert_eq!(labels.keys().collect::<Vec<_>>(), all[0].keys().collect::<Vec<_>>());
             for (name, value) in labels {
@@ -201,9 +222,6 @@ mod tests {
                 let places = |text: &toml::Value| text.to_string().matches('{').count();
                 assert_eq!(places(value), places(&all[0][name]), "{name}");
             }
-        }
-        for (language, want) in [("zh-CN", "zh-CN"), ("zh-TW", "zh-CN"), ("de-AT", "de"), ("fr", "en"), ("", "en")] {
-            assert_eq!(Labels::of(language).unwrap().get("language"), want);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::log::{LogError, tile_rows};
 use crate::app::{App, AppError};
-use crate::evidence::canonical::{CannotWrite, Writer};
+use crate::evidence::fact::closing_leaf;
 use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::tiles::TileBuilder;
 use crate::model::person::Standing;
@@ -16,16 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Persons of one transaction.
 const PAGE: i64 = 5_000;
-
-/// The leaf of a person: the indices of the facts about them, in order.
-pub fn leaf(no: i64, subject: &str, facts: impl IntoIterator<Item = u64>) -> Result<String, CannotWrite> {
-    Writer::object(|leaf| {
-        leaf.numbers("ev", facts);
-        leaf.number("ord", no.unsigned_abs());
-        leaf.text("subj", subject);
-        leaf.number("v", 1);
-    })
-}
 
 impl App {
     /// Closes a campaign as it stands: every fact that is in the log by now is told of. How many persons.
@@ -46,7 +36,8 @@ impl App {
             let mut hashes: Vec<Hash> = Vec::with_capacity(PAGE as usize);
             for no in self.store.person_numbers(campaign.no, first, last).await? {
                 let facts = facts.get(&no).into_iter().flatten().copied();
-                let leaf = leaf(no, &subjects.of(no), facts).map_err(|e| LogError::Broken(e.to_string()))?;
+                let leaf = closing_leaf(no.unsigned_abs(), &subjects.of(no), facts)
+                    .map_err(|e| LogError::Broken(e.to_string()))?;
                 hashes.push(leaf_hash(leaf.as_bytes()));
             }
             let rows = tile_rows(builder.append(&hashes).tiles);
@@ -55,7 +46,8 @@ impl App {
             tx.commit().await?;
             first = last + 1;
         }
-        let counts = counts(&self.store.sums(campaign.no).await?);
+        let notices = self.store.notices_by_channel(campaign.no).await?;
+        let counts = counts(&self.store.sums(campaign.no).await?, &notices);
         let mut tx = self.store.begin().await?;
         tx.finish_tree((id, &tree), &[], (builder.size(), builder.root()), &counts, now).await?;
         tx.commit().await?;
@@ -84,14 +76,16 @@ impl App {
     }
 }
 
-/// Where the persons stand, under names that sort before `size`.
-fn counts(sums: &Sums) -> [(&'static str, u64); 5] {
+/// Where persons and notices stand, as the fact of a closing says it: `p.STANDING`, `n.CHANNEL.STATE`.
+fn counts(sums: &Sums, notices: &[(String, String, i64)]) -> Vec<(String, u64)> {
     let n = |standing| sums.person(standing).unsigned_abs();
-    [
+    let persons = [
         ("p.excluded", n(Standing::Excluded)),
         ("p.human", n(Standing::NeedsHuman)),
         ("p.in_flight", n(Standing::InFlight)),
         ("p.satisfied", n(Standing::Satisfied)),
         ("p.unreachable", n(Standing::Unreachable)),
-    ]
+    ];
+    let notices = notices.iter().map(|(channel, state, n)| (format!("n.{channel}.{state}"), n.unsigned_abs()));
+    persons.into_iter().map(|(name, n)| (name.to_owned(), n)).chain(notices).collect()
 }

@@ -150,9 +150,13 @@ impl App {
         Ok(())
     }
 
-    /// Brings the log up to all facts that are committed by now.
+    /// Brings the log up to all facts that are committed by now, and has it stamped where that is due.
     pub async fn keep_log_up(&self) -> Result<(), AppError> {
-        Ok(self.sequencer().await?.catch_up().await?)
+        let mut sequencer = self.sequencer().await?;
+        sequencer.catch_up().await?;
+        self.stamp_or_say_why().await;
+        // That it was stamped is a fact, too.
+        Ok(sequencer.catch_up().await?)
     }
 
     /// A sequencer for this process.

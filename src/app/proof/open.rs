@@ -7,7 +7,7 @@
 use crate::evidence::bundle::Files;
 use crate::evidence::bundle::verdict::{Finding, Reason};
 use std::collections::BTreeSet;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use zip::read::{ArchiveOffset, Config, ZipFile};
 use zip::result::ZipError;
@@ -33,11 +33,11 @@ pub enum OpenError {
     Refused(Finding),
 }
 
-fn refused<T>(reason: Reason, file: &str, message: impl Into<String>) -> Result<T, Finding> {
+pub(super) fn refused<T>(reason: Reason, file: &str, message: impl Into<String>) -> Result<T, Finding> {
     Err(Finding { file: file.to_owned(), reason, message: message.into() })
 }
 
-/// Reads the bundle in this file.
+/// Reads the bundle in this file, if it is one of a person.
 pub fn open_bundle(path: &Path) -> Result<Files, OpenError> {
     let mut octets = Vec::new();
     fs_err::File::open(path)?.take(MOST_OCTETS + 1).read_to_end(&mut octets)?;
@@ -49,10 +49,36 @@ pub fn read_bundle(octets: &[u8]) -> Result<Files, Finding> {
     if octets.len() as u64 > MOST_OCTETS {
         return refused(Reason::ZipTooLarge, "", "The zip is larger than 256 MiB; no bundle is.");
     }
-    let end = end_of(octets)?;
+    let mut archive = open_zip(Cursor::new(octets)).map_err(|error| match error {
+        OpenError::Refused(finding) => finding,
+        OpenError::Io(why) => damaged("", &ZipError::Io(why)),
+    })?;
+    let mut files = Files::new();
+    let mut left = MOST_OCTETS;
+    for at in 0..archive.len() {
+        let mut file = archive.by_index(at).map_err(|e| damaged("", &e))?;
+        let name = String::from_utf8_lossy(file.name_raw()).into_owned();
+        if !name.ends_with('/') {
+            let content = content(&name, &mut file, left)?;
+            left -= content.len() as u64;
+            files.insert(name, content);
+        }
+    }
+    Ok(files)
+}
+
+/// Opens a zip of which everybody sees the same. No file of it is read.
+pub(super) fn open_zip<R: Read + Seek>(mut reader: R) -> Result<ZipArchive<R>, OpenError> {
+    let end = end_of(&mut reader)?;
     // What the zip begins with is its first file, not something that other programs would run or show.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let mut archive = ZipArchive::with_config(config, Cursor::new(octets)).map_err(|e| damaged("", &e))?;
+    let archive = ZipArchive::with_config(config, reader);
+    let mut archive = archive.map_err(|e| OpenError::Refused(damaged("", &e)))?;
+    look_at(&mut archive, &end).map_err(OpenError::Refused)?;
+    Ok(archive)
+}
+
+fn look_at<R: Read + Seek>(archive: &mut ZipArchive<R>, end: &End) -> Result<(), Finding> {
     if archive.has_duplicate_names() {
         return refused(Reason::ZipDuplicate, "", "Two files in the zip have the same name.");
     }
@@ -63,23 +89,14 @@ pub fn read_bundle(octets: &[u8]) -> Result<Files, Finding> {
             "The zip has two lists of its files; programs would show different ones.",
         );
     }
-    check_names(&archive)?;
-    let mut files = Files::new();
-    let mut left = MOST_OCTETS;
+    check_names(archive)?;
     let mut places = Vec::new();
     for at in 0..archive.len() {
         let packed = archive.by_index_raw(at).map_err(|e| damaged("", &e))?;
         let name = String::from_utf8_lossy(packed.name_raw()).into_owned();
         check_kind(&name, &packed)?;
         let start = packed.data_start().unwrap_or_default();
-        places.push((packed.header_start(), start.saturating_add(packed.compressed_size()), name.clone()));
-        drop(packed);
-        if !name.ends_with('/') {
-            let mut file = archive.by_index(at).map_err(|e| damaged(&name, &e))?;
-            let content = content(&name, &mut file, left)?;
-            left -= content.len() as u64;
-            files.insert(name, content);
-        }
+        places.push((packed.header_start(), start.saturating_add(packed.compressed_size()), name));
     }
     check_places(places, end.directory)?;
     archive.validate_header_consistency().map_err(|_| Finding {
@@ -89,8 +106,7 @@ pub fn read_bundle(octets: &[u8]) -> Result<Files, Finding> {
             "The zip says different things of a file in its list and before the file; programs would show different \
                   ones."
                 .to_owned(),
-    })?;
-    Ok(files)
+    })
 }
 
 /// What the last record of a zip says.
@@ -101,23 +117,32 @@ struct End {
 
 /// The record must be the last octets, and the list of files must stand directly before it: nothing is behind, nothing
 /// between, and there are no second ones.
-fn end_of(octets: &[u8]) -> Result<End, Finding> {
-    let at = octets.len().saturating_sub(END);
-    let record = octets.get(at..).filter(|record| record.len() == END && record.starts_with(&END_MARK));
-    let Some(record) = record else {
-        if octets.starts_with(b"PK") {
+fn end_of<R: Read + Seek>(reader: &mut R) -> Result<End, OpenError> {
+    let length = reader.seek(SeekFrom::End(0))?;
+    let at = length.saturating_sub(END as u64);
+    let (mut first, mut record) = ([0; 2], Vec::new());
+    reader.seek(SeekFrom::Start(0))?;
+    let begins = reader.read_exact(&mut first).is_ok() && first == *b"PK";
+    reader.seek(SeekFrom::Start(at))?;
+    reader.take(END as u64).read_to_end(&mut record)?;
+    end_in(&record, at, begins).map_err(OpenError::Refused)
+}
+
+fn end_in(record: &[u8], at: u64, begins: bool) -> Result<End, Finding> {
+    if record.len() != END || !record.starts_with(&END_MARK) {
+        if begins {
             let message = "The zip does not end with the end of its list: it was cut, or something was put behind it.";
             return refused(Reason::ZipHidden, "", message);
         }
         return refused(Reason::NotAZip, "", "The file is not a zip; a bundle is one.");
-    };
+    }
     let number = |from: usize, to: usize| {
         let octets = record.get(from..to).unwrap_or_default();
         octets.iter().rev().fold(0u64, |number, octet| number << 8 | u64::from(*octet))
     };
     let (here, all, size, directory) = (number(8, 10), number(10, 12), number(12, 16), number(16, 20));
     let one_disk = number(4, 6) == 0 && number(6, 8) == 0 && here == all;
-    if !one_disk || number(20, 22) != 0 || directory + size != at as u64 {
+    if !one_disk || number(20, 22) != 0 || directory + size != at {
         let message = "The list of files does not stand directly before the end of the zip; something is hidden there.";
         return refused(Reason::ZipHidden, "", message);
     }
@@ -133,7 +158,7 @@ fn end_of(octets: &[u8]) -> Result<End, Finding> {
 }
 
 /// Names are plain, relative, and different even where capitals do not count.
-fn check_names(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(), Finding> {
+fn check_names<R: Read + Seek>(archive: &ZipArchive<R>) -> Result<(), Finding> {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     for raw in archive.file_names_raw() {
         let name = String::from_utf8_lossy(raw).into_owned();
@@ -162,7 +187,7 @@ fn check_names(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(), Finding> {
     }
 }
 
-fn check_kind(name: &str, file: &ZipFile<'_, Cursor<&[u8]>>) -> Result<(), Finding> {
+fn check_kind<R: Read>(name: &str, file: &ZipFile<'_, R>) -> Result<(), Finding> {
     /// The kind of a file in its Unix mode; a regular file; none was written.
     const KIND: u32 = 0o170_000;
     const REGULAR: u32 = 0o100_000;
@@ -188,10 +213,10 @@ fn check_kind(name: &str, file: &ZipFile<'_, Cursor<&[u8]>>) -> Result<(), Findi
 }
 
 /// The content, of which never more is read than was announced and is left.
-fn content(name: &str, file: &mut ZipFile<'_, Cursor<&[u8]>>, left: u64) -> Result<Vec<u8>, Finding> {
+pub(super) fn content<R: Read>(name: &str, file: &mut ZipFile<'_, R>, left: u64) -> Result<Vec<u8>, Finding> {
     let size = file.size();
     if size > left {
-        let message = format!("With {name} the files in the zip have more than 256 MiB; no bundle has.");
+        let message = format!("With {name} the files in the zip have more octets than those of a bundle may have.");
         return refused(Reason::ZipTooLarge, name, message);
     }
     let mut content = Vec::new();
@@ -225,7 +250,7 @@ fn check_places(mut places: Vec<(u64, u64, String)>, directory: u64) -> Result<(
     refused(Reason::ZipHidden, "", "In the zip, something is hidden between the last file and the list of files.")
 }
 
-fn damaged(name: &str, why: &ZipError) -> Finding {
+pub(super) fn damaged(name: &str, why: &ZipError) -> Finding {
     let message = format!("The zip is damaged, or not a plain one: {why}.");
     Finding { file: name.to_owned(), reason: Reason::ZipDamaged, message }
 }

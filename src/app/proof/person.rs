@@ -8,7 +8,7 @@ use super::attempt::{ADDRESS, EXCHANGE, MESSAGE, exchange, octets, uid};
 use super::certificate::Shown;
 use super::log::{LogError, LogKey, load_tiles};
 use super::recipients::{self, RECIPIENT};
-use super::{closing, words};
+use super::words;
 use crate::app::carrier::{AdapterCarrier, OpenCampaign};
 use crate::app::{App, AppError};
 use crate::evidence::bundle::manifest::{About, Listed, Manifest};
@@ -16,7 +16,7 @@ use crate::evidence::bundle::tree_proof::TreeProof;
 use crate::evidence::bundle::{Files, layout, sums};
 use crate::evidence::canonical::{Value, read_object};
 use crate::evidence::disclosure::{Disclosure, SaltKey};
-use crate::evidence::fact::seconds;
+use crate::evidence::fact::{closing_leaf, seconds};
 use crate::evidence::proof_file::ProofFile;
 use crate::evidence::tiles::{self, Tiles};
 use crate::model::channel::Channel;
@@ -40,6 +40,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was done to the campaign and belongs into the bundle of each of its persons.
 const OF_CAMPAIGN: [&str; 9] =
     ["list", "approval", "created", "content", "approved", "started", "paused", "resumed", "cancelled"];
+
+/// The word of the note that a bundle was asked for.
+const ASKED: &str = "proof";
+
+/// Whether a fact about the campaign as a whole is shown to others.
+pub(super) fn of_campaign(fact: &ShownFact) -> bool {
+    OF_CAMPAIGN.contains(&fact.what.as_str())
+}
 
 /// A finished bundle, and what a command says of it.
 #[derive(Debug)]
@@ -90,12 +98,7 @@ impl App {
     ) -> Result<PersonBundle, AppError> {
         let campaign = self.campaign(id).await?;
         let open = OpenCampaign::open(&self.master, &campaign)?;
-        let hash = open.keys.reference_hash(reference);
-        let row = self.store.person_with(campaign.no, &hash).await?.ok_or_else(|| {
-            let message = format!("nobody in campaign {id} has this customer reference; is it written as in the list?");
-            Problem::new("no-such-person", "", message)
-        })?;
-        let subject = self.opened(&campaign, &open, row).await?;
+        let subject = self.opened(&campaign, &open, reference).await?;
         self.note_who_asked(&campaign, subject.row.no, by, now).await?;
         let mut sequencer = self.sequencer().await?;
         sequencer.catch_up().await?;
@@ -119,6 +122,9 @@ impl App {
         self.show_recipient(&mut making, &campaign, &subject).await?;
         self.show_closing(&mut making, &campaign, &subject).await?;
         self.prove_leaves(&mut making).await?;
+        let stamps = self.shown_stamps(&making.head, sequencer.key(), making.span()).await?;
+        making.files.extend(stamps.files);
+        making.withheld.extend(stamps.withheld);
         let certificate = Shown {
             campaign: &campaign,
             organisation: &self.config.sender.organisation,
@@ -130,6 +136,7 @@ impl App {
             at: &at,
             leaves: &making.leaves,
             head: &making.head,
+            stamps: &stamps.times,
             key: sequencer.key().verifier(),
             withheld: &making.withheld,
             closed: making.files.contains_key(layout::CLOSING_LEAF),
@@ -142,7 +149,14 @@ impl App {
         Ok(PersonBundle { events: making.leaves.len(), files: making.files, withheld: making.withheld, key })
     }
 
-    async fn opened(&self, campaign: &Campaign, open: &OpenCampaign, row: PersonRow) -> Result<Subject, AppError> {
+    /// The person with this customer reference, opened.
+    async fn opened(&self, campaign: &Campaign, open: &OpenCampaign, reference: &str) -> Result<Subject, AppError> {
+        let id = &campaign.id;
+        let hash = open.keys.reference_hash(reference);
+        let row = self.store.person_with(campaign.no, &hash).await?.ok_or_else(|| {
+            let message = format!("nobody in campaign {id} has this customer reference; is it written as in the list?");
+            Problem::new("no-such-person", "", message)
+        })?;
         let (person, identity, content) = open.keys.open_with_keys(row.no, &row.sealed).map_err(|_| {
             let message = format!(
                 "the data of this person was erased from campaign {}; earlier bundles about them still verify",
@@ -159,14 +173,14 @@ impl App {
     /// What was done to the campaign and belongs into the bundle of each of its persons.
     async fn of_campaign(&self, campaign: &Campaign) -> Result<Vec<ShownFact>, AppError> {
         let mut facts = self.store.shown_of_campaign(campaign.no).await?;
-        facts.retain(|fact| OF_CAMPAIGN.contains(&fact.what.as_str()));
+        facts.retain(of_campaign);
         Ok(facts)
     }
 
     async fn note_who_asked(&self, campaign: &Campaign, person: i64, by: &str, now: Micros) -> Result<(), AppError> {
         let (notice, text) = (NoticeId::of_person(person), "a bundle with the person's data was made");
         let mut tx = self.store.begin().await?;
-        let note = NewNote { notice, at: now, by, what: "proof", text, sealed: None };
+        let note = NewNote { notice, at: now, by, what: ASKED, text, sealed: None };
         tx.add_person_note(campaign.no, &note).await?;
         Ok(tx.commit().await?)
     }
@@ -285,7 +299,8 @@ impl App {
         };
         let facts = self.facts_about(campaign.no, no, no, tree.size).await?;
         let facts: BTreeSet<u64> = facts.into_values().flatten().collect();
-        let leaf = closing::leaf(no, &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
+        let leaf =
+            closing_leaf(no.unsigned_abs(), &subject.name, facts).map_err(|e| LogError::Broken(e.to_string()))?;
         let Some(proof) = self.proven(making, campaign, &tree, no, leaf.as_bytes()).await? else {
             return Err(LogError::Broken(
                 "the facts about a person are not those that the closing tree holds".to_owned(),
@@ -358,6 +373,17 @@ impl Making {
         self.files.insert(layout::CHECKPOINT.to_owned(), self.head.note.clone().into_bytes());
         self.files.insert(layout::VKEY.to_owned(), format!("{}\n", key.verifier()).into_bytes());
         key.seal(&mut self.files)
+    }
+
+    /// From which to which fact the bundle tells of the person; that it was asked for does not count.
+    fn span(&self) -> (u64, u64) {
+        let asked = |leaf: &ShownLeaf| read_object(&leaf.octets).is_ok_and(|leaf| leaf.text("act") == Some(ASKED));
+        let own = self.leaves.values().filter(|leaf| leaf.about == About::Person && !asked(leaf));
+        let (mut first, mut last) = (u64::MAX, 0);
+        for leaf in own {
+            (first, last) = (first.min(leaf.index), last.max(leaf.index));
+        }
+        (first.min(last), last)
     }
 
     /// Opens a commitment of a leaf, where the value is what was committed to; whether it is.

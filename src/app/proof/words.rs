@@ -2,15 +2,18 @@
 
 use super::certificate::{Shown, page};
 use crate::app::AppError;
+use crate::evidence::bundle::layout::{Stamp, TSA_CA};
 use crate::evidence::bundle::{VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout};
 use crate::evidence::fact::seconds;
+use crate::evidence::note::VerifierKey;
+use crate::model::time::{Micros, SECOND};
 
 /// The files of a bundle that are for people: certificate, explanation, declaration, and two programs that verify it.
 pub(super) fn for_people(shown: &Shown<'_>) -> Result<Vec<(String, Vec<u8>)>, AppError> {
     let files = [
         ("certificate.html", page(shown)?),
         ("README.txt", readme(shown)),
-        ("declaration.md", declaration(shown)),
+        ("declaration.md", declaration(shown.organisation, shown.key, shown.made)),
         (layout::VERIFY_PY, VERIFIER_IN_PYTHON.to_owned()),
         (layout::VERIFY_HTML, VERIFIER_IN_A_PAGE.to_owned()),
     ];
@@ -59,16 +62,45 @@ HOW TO CHECK IT
 5. open verify/verify.html in a browser, without a network, and drop the zip into it
 6. any program that reads C2SP tlog-proof: events/N.json with events/N.tlog-proof and log.vkey
 7. forewarn proof verify BUNDLE.zip --vkey KEY
-",
+{stamps}",
         campaign = shown.campaign.id,
         made = seconds(shown.made),
         version = env!("CARGO_PKG_VERSION"),
+        stamps = time_stamps(shown),
+    )
+}
+
+/// What is said of time stamps, with the command that checks each; nothing where there is none.
+fn time_stamps(shown: &Shown<'_>) -> String {
+    if shown.stamps.is_empty() {
+        return String::new();
+    }
+    let command = |(size, at): &(u64, Micros)| {
+        let (head, reply) = (layout::stamp(*size, Stamp::Head), layout::stamp(*size, Stamp::Reply));
+        format!(
+            "  the first {size} facts, {}:\n  openssl ts -verify -attime {} -data {head} -in {reply} -CAfile {TSA_CA}\n",
+            seconds(*at),
+            at.div_euclid(SECOND)
+        )
+    };
+    let commands: String = shown.stamps.iter().map(command).collect();
+    format!(
+        "
+TIME STAMPS
+anchors/ holds heads of the log that a time-stamping authority (RFC 3161) has stamped. {organisation} does not keep its clock:
+facts with lower numbers than the size of such a head were in the log by the time of the stamp. The digest of each stamp is
+a fact of the log itself (anchors/SIZE.json): facts with higher numbers than that one came into the log after the stamp.
+anchors/SIZE.consistency (RFC 9162) shows that the log in this bundle is the one that was stamped, grown.
+{commands}The time behind -attime is that of the stamp: without it openssl asks whether the certificates are valid today, and those of
+authorities expire. Compare the root in {TSA_CA} with the one that the authority publishes:
+  openssl x509 -noout -fingerprint -sha256 -in {TSA_CA}
+",
+        organisation = shown.organisation,
     )
 }
 
 /// `declaration.md`: what a custodian of records may sign, filled in as far as the records go.
-fn declaration(shown: &Shown<'_>) -> String {
-    let organisation = shown.organisation;
+pub(super) fn declaration(organisation: &str, key: &VerifierKey, made: Micros) -> String {
     format!(
         "# DRAFT: declaration of a custodian of records
 
@@ -90,8 +122,8 @@ I declare under penalty of perjury that the foregoing is true and correct.
 Date: ______________   Place: ______________   Signature: ______________________
 ",
         version = env!("CARGO_PKG_VERSION"),
-        log = shown.key.name(),
-        fingerprint = shown.key.fingerprint(),
-        made = seconds(shown.made),
+        log = key.name(),
+        fingerprint = key.fingerprint(),
+        made = seconds(made),
     )
 }

@@ -143,6 +143,7 @@ fn check_unlisted(files: &Files, manifest: &Manifest, verdict: &mut Verdict) {
             | Place::Disclosure { .. }
             | Place::Payload { .. }
             | Place::RecipientDisclosure(_)
+            | Place::Stamp { .. }
             | Place::Named
             | Place::Stray
             | Place::Unknown => {}

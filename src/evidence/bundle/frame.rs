@@ -13,24 +13,28 @@ use std::collections::BTreeMap;
 
 /// What was found to hold of the frame.
 pub(super) struct Frame {
+    /// The key in the bundle.
+    pub key: Option<VerifierKey>,
     pub manifest: Option<Manifest>,
     pub checkpoint: Option<Checkpoint>,
 }
 
 pub(super) fn check(files: &Files, trusted: Option<&VerifierKey>, verdict: &mut Verdict) -> Frame {
-    check_sums(files, verdict);
+    let digests = files.iter().map(|(path, octets)| (path.as_str(), Sha256::digest(octets).into())).collect();
+    check_sums(files, &digests, verdict);
     check_places(files, verdict);
     let key = check_key(files, trusted, verdict);
     if let Some(key) = &key {
         check_seal(files, key, verdict);
     }
     let manifest = check_manifest(files, verdict);
-    let checkpoint = key.and_then(|key| check_head(files, &key, manifest.as_ref(), verdict));
-    Frame { manifest, checkpoint }
+    let head = manifest.as_ref().map(|manifest| (manifest.origin.as_str(), manifest.checkpoint));
+    let checkpoint = key.as_ref().zip(head).and_then(|(key, head)| check_head(files, key, head, verdict));
+    Frame { key, manifest, checkpoint }
 }
 
 /// The octets of a file that every bundle has.
-fn required<'f>(files: &'f Files, path: &str, verdict: &mut Verdict) -> Option<&'f [u8]> {
+pub(super) fn required<'f>(files: &'f Files, path: &str, verdict: &mut Verdict) -> Option<&'f [u8]> {
     let file = files.get(path).map(Vec::as_slice);
     // What the sums name and the zip lacks was said already.
     if file.is_none() && !verdict.refused.iter().any(|finding| finding.file == path) {
@@ -40,7 +44,7 @@ fn required<'f>(files: &'f Files, path: &str, verdict: &mut Verdict) -> Option<&
 }
 
 /// Every file is named with its digest, and every file that is named is there.
-fn check_sums(files: &Files, verdict: &mut Verdict) {
+pub(super) fn check_sums(files: &Files, digests: &BTreeMap<&str, Hash>, verdict: &mut Verdict) {
     let Some(octets) = required(files, SUMS, verdict) else { return };
     let named = match sums::parse(octets) {
         Ok(named) => named,
@@ -51,13 +55,8 @@ fn check_sums(files: &Files, verdict: &mut Verdict) {
             return verdict.refuse(Reason::BadSums, SUMS, message);
         }
     };
-    let digests: BTreeMap<&str, Hash> = files
-        .iter()
-        .filter(|(path, _)| is_summed(path))
-        .map(|(path, octets)| (path.as_str(), Sha256::digest(octets).into()))
-        .collect();
-    let mut added: BTreeMap<&str, &Hash> =
-        digests.iter().filter(|(path, _)| !named.contains_key(*path)).map(|(path, digest)| (*path, digest)).collect();
+    let unnamed = digests.iter().filter(|(path, _)| is_summed(path) && !named.contains_key(*path));
+    let mut added: BTreeMap<&str, &Hash> = unnamed.map(|(path, digest)| (*path, digest)).collect();
     for (path, digest) in &named {
         match digests.get(path) {
             Some(real) if real == digest => {}
@@ -103,13 +102,14 @@ fn check_places(files: &Files, verdict: &mut Verdict) {
             | Place::Disclosure { .. }
             | Place::Payload { .. }
             | Place::RecipientDisclosure(_)
+            | Place::Stamp { .. }
             | Place::Named => {}
         }
     }
 }
 
 /// The key in the bundle; where the reader has given one, it must be the same.
-fn check_key(files: &Files, trusted: Option<&VerifierKey>, verdict: &mut Verdict) -> Option<VerifierKey> {
+pub(super) fn check_key(files: &Files, trusted: Option<&VerifierKey>, verdict: &mut Verdict) -> Option<VerifierKey> {
     let octets = required(files, VKEY, verdict)?;
     let text = std::str::from_utf8(octets).ok().and_then(|text| text.strip_suffix('\n'));
     let key = match text.map(VerifierKey::parse) {
@@ -138,7 +138,7 @@ fn check_key(files: &Files, trusted: Option<&VerifierKey>, verdict: &mut Verdict
     Some(key)
 }
 
-fn check_seal(files: &Files, key: &VerifierKey, verdict: &mut Verdict) {
+pub(super) fn check_seal(files: &Files, key: &VerifierKey, verdict: &mut Verdict) {
     let (Some(seal), Some(sums)) = (required(files, SEAL, verdict), files.get(SUMS)) else { return };
     match note::open(seal, std::slice::from_ref(key)) {
         Ok(opened) if opened.text == seal_text(sums) => {}
@@ -166,16 +166,15 @@ fn check_manifest(files: &Files, verdict: &mut Verdict) -> Option<Manifest> {
     }
 }
 
-/// The signed head of the log.
-fn check_head(
+/// The signed head of the log, which has this name and size.
+pub(super) fn check_head(
     files: &Files,
     key: &VerifierKey,
-    manifest: Option<&Manifest>,
+    (origin, size): (&str, u64),
     verdict: &mut Verdict,
 ) -> Option<Checkpoint> {
     let octets = required(files, CHECKPOINT, verdict)?;
-    let manifest = manifest?;
-    let checkpoint = match Checkpoint::open(octets, &manifest.origin, std::slice::from_ref(key)) {
+    let checkpoint = match Checkpoint::open(octets, origin, std::slice::from_ref(key)) {
         Ok(signed) => signed.checkpoint,
         Err(why @ CheckpointError::OtherLog { .. }) => {
             verdict.refuse(Reason::OtherCheckpoint, CHECKPOINT, format!("The file {CHECKPOINT} does not fit: {why}."));
@@ -188,11 +187,9 @@ fn check_head(
             return None;
         }
     };
-    if checkpoint.size != manifest.checkpoint {
-        let message = format!(
-            "The file {CHECKPOINT} is of a log of {} facts, {MANIFEST} says {}.",
-            checkpoint.size, manifest.checkpoint
-        );
+    if checkpoint.size != size {
+        let message =
+            format!("The file {CHECKPOINT} is of a log of {} facts, {MANIFEST} says {size}.", checkpoint.size);
         verdict.refuse(Reason::OtherCheckpoint, CHECKPOINT, message);
         return None;
     }

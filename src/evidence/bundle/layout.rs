@@ -12,6 +12,8 @@ pub const RECIPIENT_LEAF: &str = "recipient/leaf.json";
 pub const RECIPIENT_PROOF: &str = "recipient/proof.json";
 pub const CLOSING_LEAF: &str = "closing/leaf.json";
 pub const CLOSING_PROOF: &str = "closing/proof.json";
+/// The certificates that lead to the authority whose time stamps are here.
+pub const TSA_CA: &str = "anchors/tsa-ca.pem";
 pub const VERIFY_PY: &str = "verify/verify.py";
 pub const VERIFY_HTML: &str = "verify/verify.html";
 
@@ -60,6 +62,39 @@ pub fn recipient_disclosure(label: &str) -> String {
     format!("recipient/disclosures/{label}.json")
 }
 
+/// A file of the time stamp over the head of so many facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// The answer of the authority, as it came.
+    Reply,
+    /// The head, as it was stamped.
+    Head,
+    /// That the head of the bundle is that one, grown.
+    Consistency,
+    /// The fact about the stamp, and the proof that it is in the log.
+    Fact,
+    FactProof,
+}
+
+impl Stamp {
+    const ALL: [(Stamp, &'static str); 5] = [
+        (Stamp::Reply, "tsr"),
+        (Stamp::Head, "checkpoint"),
+        (Stamp::Consistency, "consistency"),
+        (Stamp::Fact, "json"),
+        (Stamp::FactProof, "tlog-proof"),
+    ];
+
+    fn ending(self) -> &'static str {
+        Stamp::ALL.iter().find(|(stamp, _)| *stamp == self).map_or("", |(_, ending)| ending)
+    }
+}
+
+/// Where a file of a time stamp stands.
+pub fn stamp(size: u64, file: Stamp) -> String {
+    format!("anchors/{size}.{}", file.ending())
+}
+
 /// What a file is, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place<'p> {
@@ -74,6 +109,9 @@ pub(super) enum Place<'p> {
         label: &'static str,
     },
     RecipientDisclosure(&'p str),
+    Stamp {
+        size: u64,
+    },
     /// It has a name of its own, and is looked at by that.
     Named,
     /// In a folder of the format, and not called as its files are.
@@ -83,7 +121,8 @@ pub(super) enum Place<'p> {
 }
 
 pub(super) fn place_of(path: &str) -> Place<'_> {
-    let named = [MANIFEST, SUMS, SEAL, CHECKPOINT, VKEY, RECIPIENT_LEAF, RECIPIENT_PROOF, CLOSING_LEAF, CLOSING_PROOF];
+    let named =
+        [MANIFEST, SUMS, SEAL, CHECKPOINT, VKEY, RECIPIENT_LEAF, RECIPIENT_PROOF, CLOSING_LEAF, CLOSING_PROOF, TSA_CA];
     if named.contains(&path) || FOR_PEOPLE.contains(&path) {
         return Place::Named;
     }
@@ -101,6 +140,10 @@ pub(super) fn place_of(path: &str) -> Place<'_> {
             let label = rest.strip_prefix("disclosures/").and_then(|file| file.strip_suffix(".json"));
             label.map(Place::RecipientDisclosure)
         }
+        "anchors" => rest.split_once('.').and_then(|(size, ending)| {
+            let known = Stamp::ALL.iter().any(|(_, own)| *own == ending);
+            Some(Place::Stamp { size: decimal(size).filter(|_| known)? })
+        }),
         "closing" => None,
         _ => return Place::Unknown,
     };
@@ -137,7 +180,12 @@ mod tests {
             ("disclosures/7/addr", Place::Stray),
             ("closing/x.json", Place::Stray),
             ("recipient/x.json", Place::Stray),
-            ("anchors/1.tsr", Place::Unknown),
+            (stamp(9, Stamp::Reply).as_str(), Place::Stamp { size: 9 }),
+            (stamp(9, Stamp::FactProof).as_str(), Place::Stamp { size: 9 }),
+            (TSA_CA, Place::Named),
+            ("anchors/09.tsr", Place::Stray),
+            ("anchors/9.ots", Place::Stray),
+            ("witnesses/1.txt", Place::Unknown),
             ("Manifest.json", Place::Unknown),
         ] {
             assert_eq!(place_of(path), want, "{path}");

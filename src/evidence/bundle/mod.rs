@@ -10,10 +10,14 @@
 //! | [`sums`] | `SHA256SUMS` and `SEAL`: that no file was changed, taken away or added |
 //! | [`tree_proof`] | that a person is in the tree of recipients, or in a closing tree |
 //! | [`verdict`] | what is said of a bundle |
-//! | `frame`, `events`, `attempts`, `trees` | the checks, in their order |
+//! | [`anchors`] | the times that an authority has stamped |
+//! | `frame`, `events`, `attempts`, `trees` | the other checks, in their order |
 //! | `told` | what is proven, in sentences |
+//! | [`campaign`] | the same for a whole campaign, whose facts come in parts |
 
+pub mod anchors;
 mod attempts;
+pub mod campaign;
 mod events;
 mod frame;
 pub mod layout;
@@ -48,6 +52,7 @@ pub fn verify(files: &Files, trusted: Option<&VerifierKey>) -> Verdict {
     let facts = events::check(files, &frame, &mut verdict);
     attempts::check(&facts, &mut verdict);
     trees::check(files, &frame, &facts, &mut verdict);
+    anchors::check(files, &frame, &facts, &mut verdict);
     told::tell(files.len(), &frame, &facts, &mut verdict);
     if let Some(manifest) = frame.manifest {
         verdict.not_shown.extend(manifest.withheld.iter().map(|why| format!("Withheld, as the bundle says: {why}")));

@@ -13,6 +13,17 @@ pub fn sums_of(files: &Files) -> String {
     files.iter().filter(|(path, _)| is_summed(path)).map(line).collect()
 }
 
+/// The same of files of which only the digests are at hand.
+pub fn sums_of_digests(digests: &BTreeMap<String, Hash>) -> String {
+    let summed = digests.iter().filter(|(path, _)| is_summed(path));
+    summed.map(|(path, digest)| format!("{}  {path}\n", const_hex::encode(digest))).collect()
+}
+
+/// The seal over sums.
+pub fn seal(sums: &str, key: &SigningKey) -> Result<String, NoteError> {
+    note::sign(&seal_text(sums.as_bytes()), &[key])
+}
+
 /// The text that is sealed.
 pub fn seal_text(sums: &[u8]) -> String {
     format!("forewarn bundle\nsha256 {}\n", const_hex::encode(Sha256::digest(sums)))
@@ -21,7 +32,7 @@ pub fn seal_text(sums: &[u8]) -> String {
 /// Adds sums and seal to files that are complete otherwise.
 pub fn finish(files: &mut Files, key: &SigningKey) -> Result<(), NoteError> {
     let sums = sums_of(files);
-    let seal = note::sign(&seal_text(sums.as_bytes()), &[key])?;
+    let seal = seal(&sums, key)?;
     files.insert(SUMS.to_owned(), sums.into_bytes());
     files.insert(SEAL.to_owned(), seal.into_bytes());
     Ok(())

@@ -1,5 +1,6 @@
 //! What is said of a bundle: reasons to refuse it, warnings, what is proven, and what it does not show.
 
+use super::campaign;
 use super::manifest::Manifest;
 
 /// Why a bundle is refused, or what its reader is warned of: a stable word that scripts may match.
@@ -50,6 +51,16 @@ pub enum Reason {
     NotInClosing,
     FactWithheld,
     FactUnknown,
+    // Its time stamps.
+    AnchorMissing,
+    BadAnchor,
+    AnchorForked,
+    BadTimestamp,
+    OtherTimestamp,
+    // What only the bundle of a campaign has.
+    BadLog,
+    BadPersons,
+    BadSummary,
     // Warnings.
     ClockBack,
     EndedTwice,
@@ -58,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Each of them, once.
-    pub const ALL: [Reason; 44] = [
+    pub const ALL: [Reason; 52] = [
         Reason::NotAZip,
         Reason::ZipDamaged,
         Reason::ZipPath,
@@ -100,6 +111,14 @@ impl Reason {
         Reason::NotInClosing,
         Reason::FactWithheld,
         Reason::FactUnknown,
+        Reason::AnchorMissing,
+        Reason::BadAnchor,
+        Reason::AnchorForked,
+        Reason::BadTimestamp,
+        Reason::OtherTimestamp,
+        Reason::BadLog,
+        Reason::BadPersons,
+        Reason::BadSummary,
         Reason::ClockBack,
         Reason::EndedTwice,
         Reason::UnknownFile,
@@ -148,6 +167,14 @@ impl Reason {
             Reason::NotInClosing => "not-in-closing",
             Reason::FactWithheld => "fact-withheld",
             Reason::FactUnknown => "fact-unknown",
+            Reason::AnchorMissing => "anchor-missing",
+            Reason::BadAnchor => "bad-anchor",
+            Reason::AnchorForked => "anchor-forked",
+            Reason::BadTimestamp => "bad-timestamp",
+            Reason::OtherTimestamp => "other-timestamp",
+            Reason::BadLog => "bad-log",
+            Reason::BadPersons => "bad-persons",
+            Reason::BadSummary => "bad-summary",
             Reason::ClockBack => "clock-back",
             Reason::EndedTwice => "ended-twice",
             Reason::UnknownFile => "unknown-file",
@@ -197,6 +224,9 @@ pub struct Verdict {
     pub undisclosed: Vec<Undisclosed>,
     pub signer: Option<Signer>,
     pub manifest: Option<Manifest>,
+    /// Where it is the bundle of a campaign: what that says of itself, and its sums.
+    pub campaign: Option<campaign::manifest::Manifest>,
+    pub summary: Option<campaign::summary::Summary>,
 }
 
 impl Verdict {

@@ -4,8 +4,8 @@
 
     python3 verify.py [--vkey KEY_OR_FILE] BUNDLE.zip [MORE.zip ...]      (or the folder it was unpacked to)
 
-It needs Python 3.8 or newer and, for the signatures, the command `openssl` (3.0 or newer): nothing else, no network. It
-shares no code with forewarn and is meant to be read. Formats: RFC 6962 / 9162 (Merkle trees), C2SP signed-note,
+It needs Python 3.8 or newer and, for signatures and time stamps, the command `openssl` (3.0 or newer): nothing else, no
+network. It shares no code with forewarn and is meant to be read. Formats: RFC 6962 / 9162 (Merkle trees), C2SP signed-note,
 tlog-checkpoint and tlog-proof, and forewarn-bundle/1. Exit codes: 0 valid, 3 refused, 1 could not be checked.
 
 What it does not look at: the order of attempts and their times, and whether the zip hides something between its files;
@@ -13,6 +13,7 @@ What it does not look at: the order of attempts and their times, and whether the
 """
 
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -29,11 +30,12 @@ MOST_OCTETS = 256 << 20
 NAMED = [
     "MANIFEST.json", "SHA256SUMS", "SEAL", "checkpoint", "log.vkey",
     "recipient/leaf.json", "recipient/proof.json", "closing/leaf.json", "closing/proof.json",
-    "certificate.html", "README.txt", "declaration.md", "verify/verify.py", "verify/verify.html",
+    "anchors/tsa-ca.pem", "certificate.html", "README.txt", "declaration.md", "verify/verify.py", "verify/verify.html",
 ]
 PAYLOADS = {
     "message.eml": "msg_sha256", "message.txt": "msg_sha256", "script.txt": "msg_sha256", "exchange.txt": "exch_sha256",
 }
+FOLDERS = ["events", "disclosures", "payload", "recipient", "closing", "anchors"]
 
 
 class Bad(Exception):
@@ -136,6 +138,33 @@ def included(leaf, index, size, path, root):
             value = node_hash(value, beside)
         place, last = place >> 1, last >> 1
     return last == 0 and value == root
+
+
+def grown(old_size, old_root, size, root, path):
+    """Whether `path` shows that the tree of this size begins with the older one (RFC 9162 section 2.1.4.2)."""
+    if not 0 < old_size <= size:
+        return False
+    if old_size == size:
+        return not path and old_root == root
+    if not path:
+        return False
+    place, last = old_size - 1, size - 1
+    if old_size & (old_size - 1) == 0:
+        path = [old_root] + path
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    old, new = path[0], path[0]
+    for beside in path[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            old, new = node_hash(beside, old), node_hash(beside, new)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            new = node_hash(new, beside)
+        place, last = place >> 1, last >> 1
+    return last == 0 and old == old_root and new == root
 
 
 # --- keys and signed notes (C2SP signed-note) ---------------------------------------------------------------------------
@@ -298,7 +327,7 @@ def read_zip(path):
 
 
 def place(path):
-    """What a file is: (kind, number of the fact, label)."""
+    """What a file is: (kind, number of the fact, label, or size of the head that was stamped)."""
     number = r"(0|[1-9][0-9]{0,19})"
     if path in NAMED:
         return "named", None, None
@@ -311,10 +340,13 @@ def place(path):
         found = re.fullmatch(pattern, path)
         if found and (kind != "payload" or found[2] in PAYLOADS):
             return kind, int(found[1]), PAYLOADS[found[2]] if kind == "payload" else found[2]
+    found = re.fullmatch("anchors/%s\\.(tsr|checkpoint|consistency|json|tlog-proof)" % number, path)
+    if found:
+        return "stamp", None, int(found[1])
     found = re.fullmatch("recipient/disclosures/(.+)\\.json", path)
     if found:
         return "recipient", None, found[1]
-    stray = path.split("/")[0] in ("events", "disclosures", "payload", "recipient", "closing") and "/" in path
+    stray = path.split("/")[0] in FOLDERS and "/" in path
     return "stray" if stray else "unknown", None, None
 
 
@@ -356,6 +388,7 @@ class Bundle:
             self.check_payloads()
             self.check_recipient()
             self.check_closing()
+            self.check_anchors()
             self.notes += ["withheld, as the bundle says: %s" % why for why in self.manifest["withheld"]]
 
     # 2: the sums name exactly the files there are
@@ -616,6 +649,102 @@ class Bundle:
         for index in sorted(set(shown) - set(told)):
             self.refuse("fact-unknown", "events/%d.json" % index, "the closing tree does not know it")
         self.proven.append("no fact about the person before fact %d is left out (fact %d)" % (size, close))
+
+    # 7: heads of the log that a time-stamping authority has stamped
+    def check_anchors(self):
+        sizes = sorted({size for kind, _, size in map(place, self.files) if kind == "stamp"})
+        authority = self.files.get("anchors/tsa-ca.pem")
+        if not sizes and authority is not None:
+            self.refuse("stray-file", "anchors/tsa-ca.pem", "there is no time stamp that it could be for")
+        if not sizes or not self.head:
+            return
+        if authority is None:
+            self.refuse("anchor-missing", "anchors/tsa-ca.pem", "without it nobody knows who has stamped")
+        for size in sizes:
+            path = "anchors/%d." % size
+            missing = [end for end in ("checkpoint", "tsr", "consistency") if path + end not in self.files]
+            missing += [end for end, other in (("json", "tlog-proof"), ("tlog-proof", "json"))
+                        if path + end not in self.files and path + other in self.files and not missing]
+            for end in missing:
+                self.refuse("anchor-missing", path + end, "a time stamp means nothing without it")
+            if not missing:
+                self.check_anchor(size, path, authority)
+
+    def check_anchor(self, size, path, authority):
+        note, reply, fact = self.files[path + "checkpoint"], self.files[path + "tsr"], None
+        try:
+            origin, own, root = read_checkpoint(note, self.key)
+            if (origin, origin, own) != (self.manifest["origin"], self.key.name, size):
+                raise Bad("it is a head of another log or size")
+            lines = self.files[path + "consistency"].decode("ascii").split("\n")
+            if lines[0] != "old %d" % size or len(lines) < 2 or lines.pop() != "":
+                raise Bad("its .consistency is not `old %d` and a hash a line" % size)
+            hashes = [unbase64(line) for line in lines[1:]]
+            if any(len(beside) != 32 for beside in hashes):
+                raise Bad("a hash is not 32 octets")
+        except (Bad, ValueError) as why:
+            return self.refuse("bad-anchor", path + "checkpoint", str(why))
+        if not grown(size, root, self.head[0], self.head[1], hashes):
+            return self.refuse("anchor-forked", path + "consistency", "the log that was stamped is not the beginning of this one")
+        try:
+            if path + "json" in self.files:
+                index, hashes, checkpoint = read_proof(self.files[path + "tlog-proof"])
+                leaf = self.files[path + "json"]
+                if checkpoint != self.files["checkpoint"] or not included(leaf, index, self.head[0], hashes, self.head[1]):
+                    raise Bad("the fact about the time stamp is not in the log")
+                it, fact = canonical_object(leaf), index
+                if (it.get("ev"), it.get("size"), it.get("sha256")) != ("anchor", size, sha256(reply).hex()):
+                    raise Bad("the fact is about something else")
+        except Bad as why:
+            return self.refuse("bad-anchor", path + "json", str(why))
+        # What is refused already proves nothing: openssl need not be asked.
+        if authority is None or self.refused:
+            return
+        try:
+            at = stamped_at(note, reply, authority)
+        except Bad as why:
+            code = "other-timestamp" if str(why) == OTHER_DIGEST else "bad-timestamp"
+            return self.refuse(code, path + "tsr", str(why))
+        self.proven.append("the log had its first %d facts by %s, says the authority of anchors/tsa-ca.pem" % (size, at))
+        if fact is not None:
+            self.proven.append("what has a higher number than %d came into the log after that" % fact)
+
+
+OTHER_DIGEST = "it stamps something else than the head beside it"
+
+
+def stamped_at(note, reply, authority):
+    """When an authority stamped this note, as openssl verifies it at that very time."""
+    def openssl(arguments, folder):
+        try:
+            run = subprocess.run(["openssl", "ts"] + arguments, cwd=folder, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, check=False)
+        except OSError as error:
+            raise CannotCheck("the command openssl cannot be run: %s" % error) from None
+        return run.returncode, run.stdout.decode("utf-8", "replace")
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, octets in [("note", note), ("reply", reply), ("roots", authority)]:
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(octets)
+        code, said = openssl(["-reply", "-in", "reply", "-text"], folder)
+        found = re.search("Time stamp: ([A-Z][a-z]{2}) +([0-9]+) ([0-9:]{8})(?:[.][0-9]+)? ([0-9]{4}) GMT", said)
+        if code != 0 or not found:
+            raise Bad("it is no answer of a time-stamping authority")
+        months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+        hour, minute, second = map(int, found[3].split(":"))
+        moment = (int(found[4]), months.index(found[1]) + 1, int(found[2]), hour, minute, second)
+        try:
+            at = datetime.datetime(*moment, tzinfo=datetime.timezone.utc)
+        except ValueError:
+            raise Bad("its time is none") from None
+        arguments = ["-verify", "-attime", str(int(at.timestamp())), "-data", "note", "-in", "reply", "-CAfile", "roots"]
+        code, said = openssl(arguments, folder)
+        if "message imprint mismatch" in said:
+            raise Bad(OTHER_DIGEST)
+        if code != 0 or "Verification: OK" not in said:
+            raise Bad("openssl does not verify it with anchors/tsa-ca.pem")
+        return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def sentence(index, leaf):

@@ -1,8 +1,8 @@
 //! An installation whose campaign leaves cases behind: routes that refuse on purpose, on SQLite or PostgreSQL.
 
 use crate::support::app::Engine;
+use crate::support::place::incident;
 use crate::support::servers;
-use crate::verbs::incident;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;

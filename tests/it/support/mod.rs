@@ -4,11 +4,13 @@
 //! set: a test never passes by skipping in CI. Everything here is blocking and needs no runtime, so that tests that run
 //! the binary can use it too. What was started is stopped on drop.
 
+pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod dovecot;
 pub(crate) mod exim;
 pub(crate) mod kannel;
 pub(crate) mod moto;
+pub(crate) mod place;
 pub(crate) mod provider;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
@@ -59,7 +61,7 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// Says that a test checks nothing for want of a server; fails it where servers are required.
-fn missing(how: &str) {
+pub(crate) fn missing(how: &str) {
     assert!(std::env::var_os("FOREWARN_REQUIRE_PEERS").is_none_or(|value| value == "0"), "{how}");
     // Past the test harness, which shows what a passing test prints to nobody. A closed stderr must not fail the test.
     drop(writeln!(std::io::stderr(), "NOT CHECKED: {how}"));

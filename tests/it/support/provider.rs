@@ -7,6 +7,17 @@ use std::sync::Arc;
 /// Listens until the process ends; its address. `answer` is given the first line of each request and its body, and says
 /// status and JSON.
 pub(crate) fn listen(answer: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync + 'static) -> String {
+    listen_as("application/json", move |head, body| {
+        let (status, reply) = answer(head, body);
+        (status, reply.into_bytes())
+    })
+}
+
+/// The same with answers of another kind.
+pub(crate) fn listen_as(
+    kind: &'static str,
+    answer: impl Fn(&str, &[u8]) -> (u16, Vec<u8>) + Send + Sync + 'static,
+) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let answer = Arc::new(answer);
@@ -14,13 +25,13 @@ pub(crate) fn listen(answer: impl Fn(&str, &[u8]) -> (u16, String) + Send + Sync
         for stream in listener.incoming().map_while(Result::ok) {
             let answer = answer.clone();
             // A client that goes away is its own affair.
-            std::thread::spawn(move || drop(exchange(stream, &*answer)));
+            std::thread::spawn(move || drop(exchange(stream, kind, &*answer)));
         }
     });
     url
 }
 
-fn exchange(stream: TcpStream, answer: &impl Fn(&str, &[u8]) -> (u16, String)) -> std::io::Result<()> {
+fn exchange(stream: TcpStream, kind: &str, answer: &impl Fn(&str, &[u8]) -> (u16, Vec<u8>)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
     reader.read_line(&mut head)?;
@@ -33,10 +44,11 @@ fn exchange(stream: TcpStream, answer: &impl Fn(&str, &[u8]) -> (u16, String)) -
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let (status, reply) = answer(&head, &body);
+    let mut stream = reader.into_inner();
     write!(
-        reader.into_inner(),
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: \
-         {}\r\n\r\n{reply}",
+        stream,
+        "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         reply.len()
-    )
+    )?;
+    stream.write_all(&reply)
 }

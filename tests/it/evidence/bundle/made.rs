@@ -1,6 +1,9 @@
 //! A small campaign in memory, and the bundle of one of its two persons; a thief who holds the key may tell it otherwise.
 
 use super::super::{ORIGIN, signing_key};
+use crate::support::authority::{Authority, How};
+use forewarn::evidence::bundle::anchors::{ANCHOR, consistency_file};
+use forewarn::evidence::bundle::layout::Stamp;
 use forewarn::evidence::bundle::manifest::{About, Listed, Manifest};
 use forewarn::evidence::bundle::tree_proof::TreeProof;
 use forewarn::evidence::bundle::{Files, VERIFIER_IN_A_PAGE, VERIFIER_IN_PYTHON, layout, sums};
@@ -11,11 +14,13 @@ use forewarn::evidence::fact::{self, Attempt, AttemptProof, Part, Scene};
 use forewarn::evidence::merkle::leaf_hash;
 use forewarn::evidence::note::SigningKey;
 use forewarn::evidence::proof_file::ProofFile;
-use forewarn::evidence::tiles::{TileBuilder, inclusion_proof};
+use forewarn::evidence::tiles::{Growth, TileBuilder, consistency_proof, inclusion_proof};
+use forewarn::evidence::timestamp::Request;
 use forewarn::model::channel::Channel;
 use forewarn::model::notice::NoticeId;
 use forewarn::model::time::SECOND;
 use sha2::{Digest as _, Sha256};
+use std::sync::LazyLock;
 
 pub(super) const JANE: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -41,6 +46,9 @@ pub(super) struct Plot {
     pub of_other: bool,
     /// Who signs; 7 is the log's key.
     pub seed: Option<u8>,
+    /// An authority stamps the log as it is told of otherwise, then the head with the fact about that. Nothing is stamped
+    /// where openssl is not installed.
+    pub stamped: bool,
 }
 
 /// Numbers of facts that tests speak of.
@@ -59,6 +67,18 @@ pub(super) struct Made {
     pub files: Files,
     pub at: Places,
     pub key: SigningKey,
+}
+
+/// The authority of all bundles: making its keys takes a while.
+pub(super) fn authority() -> Option<&'static Authority> {
+    static ONE: LazyLock<Option<Authority>> = LazyLock::new(Authority::start);
+    ONE.as_ref()
+}
+
+/// What it answers about a note.
+pub(super) fn stamp(how: How, note: &str) -> Option<Vec<u8>> {
+    let request = Request::new(Sha256::digest(note).into(), [5; 8]);
+    Some(authority()?.reply(how, &request.to_der()))
 }
 
 struct Making {
@@ -253,16 +273,51 @@ pub(super) fn bundle(plot: Plot) -> Made {
     making.tree("closing", &closed, 0, at.close);
     let key = SigningKey::from_seed(ORIGIN, &[plot.seed.unwrap_or(7); 32]).expect("a key");
     assert!(plot.seed.is_some() || key.verifier() == signing_key().verifier());
+    if plot.stamped {
+        stamped(&mut making, &key);
+    }
     Made { files: finished(making, &key), at, key }
+}
+
+/// The signed head over these leaves, and their tree.
+fn head(leaves: &[String], key: &SigningKey) -> (String, Growth) {
+    let hashes: Vec<_> = leaves.iter().map(|leaf| leaf_hash(leaf.as_bytes())).collect();
+    let growth = TileBuilder::new().append(&hashes);
+    let head = Checkpoint { origin: ORIGIN.to_owned(), size: growth.size, root: growth.root };
+    (head.sign(&[key]).expect("signed"), growth)
+}
+
+/// Has the log stamped, adds the fact about that, and has it stamped again.
+fn stamped(making: &mut Making, key: &SigningKey) {
+    let (first, grown) = head(&making.leaves, key);
+    let Some(reply) = stamp(How::Good, &first) else { return };
+    let digest = const_hex::encode(Sha256::digest(&reply));
+    let parts = [("size", Part::Number(grown.size)), ("sha256", Part::Text(&digest))];
+    let fact = fact::other(&Scene::new("", making.time), ANCHOR, &parts).expect("a leaf");
+    let index = making.add(fact.clone(), None);
+    let (second, whole) = head(&making.leaves, key);
+    let hashes = consistency_proof(grown.size, whole.size, &whole.tiles).expect("a proof");
+    let proof = inclusion_proof(index, whole.size, &whole.tiles).expect("a proof");
+    let proof = ProofFile { index, hashes: proof, extra: None, checkpoint: second.clone() };
+    let mut put = |size: u64, file: Stamp, octets: &[u8]| {
+        making.files.insert(layout::stamp(size, file), octets.to_vec());
+    };
+    put(grown.size, Stamp::Head, first.as_bytes());
+    put(grown.size, Stamp::Reply, &reply);
+    put(grown.size, Stamp::Consistency, consistency_file(grown.size, &hashes).as_bytes());
+    put(grown.size, Stamp::Fact, fact.as_bytes());
+    put(grown.size, Stamp::FactProof, proof.to_string().as_bytes());
+    put(whole.size, Stamp::Head, second.as_bytes());
+    put(whole.size, Stamp::Reply, &stamp(How::ByRsa, &second).expect("it was there"));
+    put(whole.size, Stamp::Consistency, consistency_file(whole.size, &[]).as_bytes());
+    let roots = fs_err::read(authority().expect("it was there").root()).expect("read");
+    making.files.insert(layout::TSA_CA.to_owned(), roots);
 }
 
 /// The files with head, proofs, manifest, what people read, sums and seal.
 fn finished(making: Making, key: &SigningKey) -> Files {
+    let (checkpoint, growth) = head(&making.leaves, key);
     let Making { leaves, shown, mut files, .. } = making;
-    let hashes: Vec<_> = leaves.iter().map(|leaf| leaf_hash(leaf.as_bytes())).collect();
-    let growth = TileBuilder::new().append(&hashes);
-    let head = Checkpoint { origin: ORIGIN.to_owned(), size: growth.size, root: growth.root };
-    let checkpoint = head.sign(&[key]).expect("signed");
     for Listed { index, .. } in &shown {
         let hashes = inclusion_proof(*index, growth.size, &growth.tiles).expect("a proof");
         let proof = ProofFile { index: *index, hashes, extra: None, checkpoint: checkpoint.clone() };

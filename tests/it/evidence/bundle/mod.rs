@@ -13,6 +13,7 @@ use forewarn::evidence::bundle::tree_proof::TreeProof;
 use forewarn::evidence::checkpoint::Checkpoint;
 use forewarn::evidence::merkle::leaf_hash;
 use forewarn::evidence::proof_file::ProofFile;
+use forewarn::evidence::timestamp::authority::Authority;
 use judges::{codes, ours, zipped};
 use made::{Plot, bundle};
 use signed_note::{Note, StandardVerifier, VerifierList};
@@ -20,7 +21,7 @@ use zip::CompressionMethod;
 
 #[test]
 fn a_valid_bundle_passes_everywhere() {
-    let made = bundle(Plot::default());
+    let made = bundle(Plot { stamped: true, ..Plot::default() });
     let folder = tempfile::tempdir().expect("a folder");
     let key = made.key.verifier();
     for (name, method) in [("stored.zip", CompressionMethod::Stored), ("packed.zip", CompressionMethod::Deflated)] {
@@ -66,7 +67,8 @@ fn the_verdict_says_what_is_proven_what_is_not_shown_and_what_stays_closed() {
     let undisclosed: Vec<_> = verdict.undisclosed.iter().map(|u| (u.file.as_str(), u.label.as_str())).collect();
     let receipt = layout::event(made.at.receipt);
     assert_eq!(undisclosed, [(receipt.as_str(), "id"), (layout::RECIPIENT_LEAF, "to.0")]);
-    assert!(verdict.not_shown.is_empty(), "{:?}", verdict.not_shown);
+    let no_stamps = "When anything happened, by another clock than the sender's: there is no anchors/.";
+    assert_eq!(verdict.not_shown, [no_stamps]);
     let signer = verdict.signer.expect("a key");
     assert_eq!((signer.known, signer.fingerprint), (false, made.key.verifier().fingerprint()));
     let known = forewarn::evidence::bundle::verify(&made.files, Some(made.key.verifier()));
@@ -77,12 +79,32 @@ fn the_verdict_says_what_is_proven_what_is_not_shown_and_what_stays_closed() {
 }
 
 #[test]
+fn the_verdict_says_what_an_authority_has_stamped() {
+    let made = bundle(Plot { stamped: true, ..Plot::default() });
+    let Some(authority) = made::authority() else { return };
+    let roots = Authority::parse(&fs_err::read(authority.root()).expect("read")).expect("certificates");
+    let verdict = forewarn::evidence::bundle::verify(&made.files, None);
+    assert!(verdict.is_valid() && verdict.not_shown.is_empty(), "{:?} {:?}", verdict.refused, verdict.not_shown);
+    let proven = verdict.proven.join("\n");
+    for part in [
+        "The log had its first 11 facts by 20",
+        "says a time-stamping authority: 9 of the 9 shown here.",
+        roots.fingerprints()[0].as_str(),
+        "Fact 11 of the log holds the digest of that time stamp",
+        "0 of the facts shown here.",
+        "The log had its first 12 facts by 20",
+    ] {
+        assert!(proven.contains(part), "{part}\nis not in\n{proven}");
+    }
+}
+
+#[test]
 fn what_a_bundle_leaves_out_is_said_and_is_no_fault() {
     let made = bundle(Plot::default());
     let files = made.stolen(|files| {
         files.retain(|path, _| !path.starts_with("recipient/") && !path.starts_with("closing/"));
         files.remove(&layout::payload(made.at.second_end, "message.eml"));
-        files.insert("anchors/1.tsr".to_owned(), b"token".to_vec());
+        files.insert("witnesses/1.txt".to_owned(), b"a cosignature".to_vec());
         made::with_manifest(files, |manifest| manifest.withheld.push("The message: it was erased.".to_owned()));
     });
     let verdict = forewarn::evidence::bundle::verify(&files, None);
@@ -94,7 +116,7 @@ fn what_a_bundle_leaves_out_is_said_and_is_no_fault() {
         assert!(not_shown.contains(part), "{part}: {not_shown}");
     }
     let warned: Vec<_> = verdict.warnings.iter().map(|w| (w.reason.as_str(), w.file.as_str())).collect();
-    assert_eq!(warned, [("unknown-file", "anchors/1.tsr")]);
+    assert_eq!(warned, [("unknown-file", "witnesses/1.txt")]);
 }
 
 #[test]
