@@ -347,16 +347,18 @@ impl Tx<'_> {
 
     /// Satisfies those of the persons who are in flight; how many.
     async fn satisfy(&mut self, campaign: i64, rows: &str) -> Result<u64, StoreError> {
-        let done = sqlx::query(self.engine().by_batch(
-            "update person set standing = 'satisfied' from json_each($2) as j
+        let sql = format!(
+            "update {} person set standing = 'satisfied' from json_each($2) as j
              where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and person.no = cast(j.value ->> 0 as bigint) and person.standing = 'in_flight'",
-        ))
-        .bind(campaign)
-        .bind(rows)
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+            self.engine().or_rollback()
+        );
+        let done = sqlx::query(self.engine().by_batch_of(sql))
+            .bind(campaign)
+            .bind(rows)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         Ok(done.rows_affected())
     }
 
@@ -377,17 +379,19 @@ impl Tx<'_> {
         if before.is_empty() {
             return Ok(Vec::new());
         }
-        sqlx::query(self.engine().by_batch(
-            "update person set standing = j.value ->> 1 from json_each($2) as j
+        let sql = format!(
+            "update {} person set standing = j.value ->> 1 from json_each($2) as j
              where person.campaign = $1 + 0 * cast(j.value ->> 0 as bigint)
                and person.no = cast(j.value ->> 0 as bigint)
                and person.standing <> j.value ->> 1",
-        ))
-        .bind(campaign)
-        .bind(rows)
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+            self.engine().or_rollback()
+        );
+        sqlx::query(self.engine().by_batch_of(sql))
+            .bind(campaign)
+            .bind(rows)
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         let mut changes = Vec::with_capacity(before.len() * 2);
         for (old, new, n) in before {
             changes.push(("person".to_owned(), old, -n));

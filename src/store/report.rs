@@ -289,15 +289,17 @@ impl Tx<'_> {
                 }
             });
         }
-        sqlx::query(self.engine().by_batch(
-            "update report set due_at = cast(j.value ->> 1 as bigint), tries = cast(j.value ->> 2 as bigint),
+        let sql = format!(
+            "update {} report set due_at = cast(j.value ->> 1 as bigint), tries = cast(j.value ->> 2 as bigint),
                     progress = j.value ->> 3, handled_at = cast(j.value ->> 4 as bigint), outcome = j.value ->> 5
              from json_each($1) as j where report.id = cast(j.value ->> 0 as bigint)",
-        ))
-        .bind(json(&rows))
-        .execute(self.conn())
-        .await
-        .map_err(|e| self.fail(e))?;
+            self.engine().or_rollback()
+        );
+        sqlx::query(self.engine().by_batch_of(sql))
+            .bind(json(&rows))
+            .execute(self.conn())
+            .await
+            .map_err(|e| self.fail(e))?;
         self.tally(NO_CAMPAIGN, changes);
         Ok(())
     }
