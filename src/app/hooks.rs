@@ -343,10 +343,7 @@ async fn keep_all(store: Store, mut queue: mpsc::Receiver<Waiting>, came: Arc<No
     let mut batch = Vec::with_capacity(BATCH);
     let mut is_away = false;
     let mut tidied = 0;
-    let mut last = 0;
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        gather(&mut queue, &mut batch, last).await;
-        last = batch.len();
         let now = jiff::Timestamp::now().as_microsecond();
         let (reports, senders): (Vec<SealedReport>, Vec<_>) =
             batch.drain(..).map(|waiting| (waiting.report, (waiting.kept, waiting._room))).unzip();
@@ -374,18 +371,6 @@ async fn keep_all(store: Store, mut queue: mpsc::Receiver<Waiting>, came: Arc<No
             if sender.send(kept).is_err() {
                 tracing::debug!("the sender of a report did not wait for its answer");
             }
-        }
-    }
-}
-
-/// Whoever was answered last time has the next report on its way, most likely: a commit costs nearly the same for one as for
-/// all of them, so they are waited for, for a moment.
-async fn gather(queue: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>, answered: usize) {
-    let until = tokio::time::Instant::now() + LINGER;
-    while batch.len() < answered.min(BATCH) {
-        let more = queue.recv_many(batch, BATCH - batch.len());
-        if tokio::time::timeout_at(until, more).await.unwrap_or(0) == 0 {
-            break;
         }
     }
 }

@@ -153,8 +153,11 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
     for fact in shown.facts {
         let value =
             |wanted: &str| fact.values.iter().find(|(label, _)| *label == wanted).map_or("", |(_, v)| v.as_str());
-        let label =
-            if fact.what == "receipt" { labels.get("receipt").to_owned() } else { labels.get("note").to_owned() };
+        let of_program = fact.what == "proof";
+        let label = match fact.what.as_str() {
+            what @ ("receipt" | "proof") => labels.get(what).to_owned(),
+            _ => labels.get("note").to_owned(),
+        };
         let channel = fact.notice.and_then(|notice| notice.channel()).map_or("", Channel::as_str);
         let files: Vec<String> = shown.at.get(&fact.leaf).map(|n| format!("events/{n}.json")).into_iter().collect();
         let step = json!({
@@ -162,7 +165,8 @@ fn steps(shown: &Shown<'_>, labels: &Labels) -> Vec<Value> {
             "step": if channel.is_empty() { label } else { format!("{label} · {}", labels.get(channel)) },
             "to": "",
             "provider": value("by"),
-            "answer": if value("text").is_empty() { &fact.what } else { value("text") },
+            // What the program itself notes is said by the label, in the language of the page.
+            "answer": if of_program { "" } else if value("text").is_empty() { &fact.what } else { value("text") },
             "files": files,
         });
         steps.push((fact.at, step));
