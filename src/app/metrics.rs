@@ -8,7 +8,7 @@ use super::status::{route_status, state_shown};
 use super::workers::SILENCE;
 use super::{App, AppError};
 use crate::model::campaign::CampaignState;
-use crate::model::time::Micros;
+use crate::model::time::{Micros, SECOND};
 use crate::store::mailbox::{Mail, MailSums};
 use crate::store::report::ReportSums;
 use crate::store::status::Sums;
@@ -28,6 +28,34 @@ pub(super) struct Shared {
     workers: usize,
     reports: BTreeMap<String, ReportSums>,
     mail: BTreeMap<String, MailSums>,
+    /// Where an authority stamps the evidence log.
+    stamps: Option<Stamps>,
+}
+
+/// How the evidence log is stamped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stamps {
+    /// The time of the newest stamp.
+    last: Micros,
+    failing: bool,
+}
+
+impl Stamps {
+    async fn read(app: &App) -> Result<Option<Stamps>, AppError> {
+        if app.config.proof.timestamp.is_none() {
+            return Ok(None);
+        }
+        let last = app.store.newest_stamp().await?.map(|stamp| stamp.at).unwrap_or_default();
+        let failing = app.store.stamp_turn().await?.failing_since.is_some();
+        Ok(Some(Stamps { last, failing }))
+    }
+
+    fn write(self, text: &mut Text) {
+        text.gauge("forewarn_time_stamp_seconds", "The time of the newest time stamp of the evidence log; 0: none.");
+        text.value(&[], self.last.div_euclid(SECOND));
+        text.gauge("forewarn_time_stamp_failing", "Whether no answer that can be believed comes from the authority.");
+        text.value(&[], u8::from(self.failing));
+    }
 }
 
 impl Shared {
@@ -41,7 +69,8 @@ impl Shared {
         let routes = app.config.routes.iter().map(|r| route(&r.name)).collect();
         let workers = app.store.workers(0).await?.iter().filter(|w| w.silent <= SILENCE).count();
         let reports = app.store.report_sums().await?;
-        Ok(Shared { campaigns, routes, workers, reports, mail: app.mail_sums().await? })
+        let (mail, stamps) = (app.mail_sums().await?, Stamps::read(app).await?);
+        Ok(Shared { campaigns, routes, workers, reports, mail, stamps })
     }
 }
 
@@ -85,6 +114,9 @@ impl Metrics<'_> {
         }
         if let Some(shared) = &self.shared {
             shared.write(&mut text);
+            if let Some(stamps) = shared.stamps {
+                stamps.write(&mut text);
+            }
         }
         text.text
     }
@@ -201,6 +233,7 @@ mod tests {
             workers: 2,
             reports: [("relay".to_owned(), ReportSums { came: 4, handled: [("applied", 3)].into() })].into(),
             mail: [("bounces".to_owned(), MailSums([("nobodys", 6)].into()))].into(),
+            stamps: Some(Stamps { last: 1_795_627_800_500_000, failing: true }),
         };
         let metrics = Metrics {
             lease_left: Some(None),
@@ -224,6 +257,8 @@ mod tests {
             r#"forewarn_mail_read_total{mailbox="bounces",kind="nobodys"} 6"#,
             r#"forewarn_receipts_total{campaign="a\"b\\c",event="delivered"} 2"#,
             "forewarn_workers 2",
+            "forewarn_time_stamp_seconds 1795627800",
+            "forewarn_time_stamp_failing 1",
             r#"forewarn_campaign_state{campaign="a\"b\\c",state="running"} 1"#,
             r#"forewarn_persons{campaign="a\"b\\c",standing="in_flight"} 3"#,
             r#"forewarn_notices{campaign="a\"b\\c",state="queued"} 2"#,

@@ -10,7 +10,7 @@ const LIST: &str = "ref,name,email,phone,locale\nP-1,Ann Smith,ann@example.com,+
 const LADDER: &str = "{ channel = \"email\" }, { channel = \"sms\", when = \"not-delivered\", after = \"4h\" }";
 
 fn holds(octets: &[u8], what: &[u8]) -> bool {
-    octets.windows(what.len()).any(|window| window == what)
+    memchr::memmem::find(octets, what).is_some()
 }
 
 /// The files below a folder that hold this; those that go away meanwhile hold nothing.

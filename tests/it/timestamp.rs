@@ -200,6 +200,9 @@ async fn a_bundle_shows_when_by_another_clock(engine: Engine) {
     if let Some((well, said)) = python {
         assert!(well && said.matches("says the authority of anchors/tsa-ca.pem").count() == 2, "{said}");
     }
+    // That of the campaign shows the facts about stamps, as those of the log itself.
+    place.ok("proof campaign ID --out c.zip --by dora");
+    place.ok("proof verify c.zip");
     // Certificates that lead to nobody who has stamped: the bundle does without, and says so.
     fs_err::copy(stamped.authority.other_root(), place.path("tsa-ca.pem")).expect("copied");
     place.ok("proof person ID A-1 --out b.zip --by dora");
