@@ -28,8 +28,6 @@ pub const LARGEST_BODY: usize = 1 << 20;
 
 /// Reports committed together at most.
 const BATCH: usize = 500;
-/// How long a batch waits for those who were answered with the one before it.
-const LINGER: Duration = Duration::from_millis(2);
 /// Reports that wait to be committed.
 const QUEUE: usize = 2_000;
 /// Octets of reports in memory at once, over all connections.
