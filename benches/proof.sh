@@ -30,6 +30,7 @@ measured() {
 # proofs PERSONS: a campaign of as many, and what its proofs cost. Sets peak_campaign.
 proofs() {
   local persons=$1 facts dir walls=()
+  rm -rf "$WORK/sample" "$WORK/approved"
   prepare_ours "$persons"
   printf '%s persons\n' "$persons"
   ours "$persons"

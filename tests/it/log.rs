@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How many facts are added, by two at once.
 const FACTS: usize = 160;
 
+/// Nobody asks without end: others have the thread, too.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// An installation without a campaign.
 async fn installation(engine: Engine) -> Place {
     let place = Place::empty();
@@ -41,10 +44,11 @@ async fn add(app: Arc<App>) {
     }
 }
 
-/// Keeps the log up, and is cut off and begins anew three times of four.
+/// Keeps the log up, and is cut off and begins anew every other time.
 async fn keep(app: Arc<App>, patience: u64) {
     for turn in 0u64.. {
-        if turn.is_multiple_of(4) {
+        tokio::time::sleep(PAUSE).await;
+        if turn.is_multiple_of(2) {
             app.sequencer().await.expect("a sequencer").step().await.expect("no fault of its own");
             continue;
         }
@@ -85,7 +89,7 @@ async fn sequencers_that_are_cut_off_at_any_moment_make_one_log(engine: Engine) 
             Err(LogError::Store(_)) => {}
             Err(error) => panic!("whoever looks while it grows finds nothing wrong: {error}"),
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(PAUSE).await;
     }
     for task in adding {
         task.await.expect("all added");
