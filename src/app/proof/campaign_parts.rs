@@ -19,8 +19,8 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// How hard it is packed: beyond this it takes much longer and gets little smaller.
 const LEVEL: i64 = 3;
-/// Rows of leaves read at a time.
-const ROWS: usize = 64;
+/// Rows of leaves read at a time: one has some thousand leaves where much is sent at once.
+const ROWS: usize = 16;
 /// Lines of whole subtrees of others in one part.
 const SUBTREES: u64 = 10_000;
 
