@@ -2,8 +2,7 @@
 //! those of somebody who holds the log's key.
 
 use crate::support::app::{Engine, on_both_engines};
-use crate::support::place::Place;
-use crate::support::servers;
+use crate::support::place::{Place, unzipped};
 use crate::support::verifiers::PYTHON;
 use forewarn::app::proof::{open_campaign, zip as zip_file};
 use forewarn::evidence::bundle::campaign::{LARGEST_PART, log_part, persons_part};
@@ -11,21 +10,11 @@ use forewarn::evidence::bundle::{Files, layout, sums};
 use forewarn::evidence::merkle::leaf_hash;
 use forewarn::evidence::note::SigningKey;
 use rand::{Rng as _, SeedableRng as _};
-use std::io::Read as _;
 use std::path::Path;
 
 const LADDER: &str = "{ channel = \"email\" }, { channel = \"sms\", when = \"not-delivered\", after = \"4h\" }";
 const LIST: &str = "ref,name,email,phone,locale\nP-1,Ann Smith,ann@example.com,+4915112345671,en\nP-2,王小明,\
                     w@example.org,+8613912345678,en\nP-3,Bob Brown,,+4915112345673,de\n";
-
-async fn installation(engine: Engine) -> Place {
-    let place = Place::empty();
-    if engine == Engine::Postgres {
-        let url = servers::postgres().await.expect("a server").new_database().await;
-        place.use_database(&url);
-    }
-    place
-}
 
 /// A campaign of three, behind one of four hundred others in the same log, closed after one of the three was erased.
 fn closed(place: Place) -> Place {
@@ -42,19 +31,6 @@ fn closed(place: Place) -> Place {
     place
 }
 
-fn read(zip: &Path) -> Files {
-    let mut archive = zip::ZipArchive::new(fs_err::File::open(zip).expect("a zip")).expect("a zip");
-    let mut files = Files::new();
-    for at in 0..archive.len() {
-        let mut file = archive.by_index(at).expect("an entry");
-        let name = file.name().expect("a name").into_owned();
-        let mut octets = Vec::new();
-        file.read_to_end(&mut octets).expect("whole");
-        files.insert(name, octets);
-    }
-    files
-}
-
 /// The codes with which a bundle is refused; none where it is valid.
 fn codes(zip: &Path) -> Vec<String> {
     let verdict = open_campaign::verify(zip, None);
@@ -65,7 +41,7 @@ fn codes(zip: &Path) -> Vec<String> {
 }
 
 async fn a_stranger_makes_the_sums_again_and_sees_nobody(engine: Engine) {
-    let place = closed(installation(engine).await);
+    let place = closed(Place::on(engine).await);
     let made = place.json("proof campaign ID --out c.zip --by dora --json");
     assert_eq!(made["withheld"], serde_json::json!([]), "{made}");
     let summary = &made["summary"];
@@ -76,7 +52,7 @@ async fn a_stranger_makes_the_sums_again_and_sees_nobody(engine: Engine) {
     let said = place.json("proof verify c.zip --json");
     assert_eq!((&said["valid"], &said["summary"], &said["warnings"]), (&true.into(), summary, &serde_json::json!([])));
     place.ok(&format!("proof verify c.zip --vkey {}", made["vkey"].as_str().expect("a key")));
-    let files = read(&place.path("c.zip"));
+    let files = unzipped(&place.path("c.zip"));
     let log = String::from_utf8(files[&log_part(0)].clone()).expect("UTF-8");
     assert!(log.lines().filter(|line| line.starts_with("8 ")).count() >= 2, "facts of others are hashes, 256 at once");
     let of_others = log.lines().filter(|line| line.starts_with('{') && !line.contains(&place.campaign)).count();
@@ -109,7 +85,7 @@ fn any_changed_octet_is_found() {
     let place = Place::started(LADDER, LIST);
     place.ok("proof close ID");
     place.ok("proof campaign ID --out c.zip");
-    let files = read(&place.path("c.zip"));
+    let files = unzipped(&place.path("c.zip"));
     let names: Vec<&String> = files.keys().collect();
     let mut lots = rand::rngs::StdRng::seed_from_u64(5);
     let changed = place.path("changed.zip");
@@ -248,7 +224,7 @@ const LIES: [Lie; 12] = [
 fn whoever_holds_the_key_cannot_lie_either() {
     let place = closed(Place::empty());
     place.ok("proof campaign ID --out c.zip");
-    let files = read(&place.path("c.zip"));
+    let files = unzipped(&place.path("c.zip"));
     let key = fs_err::read_to_string(place.path("log.key")).expect("the key");
     let key = SigningKey::parse(key.trim()).expect("a key");
     fs_err::create_dir_all(place.path("verify")).expect("made");

@@ -2,7 +2,6 @@
 
 use crate::support::app::{Engine, now, on_both_engines};
 use crate::support::place::Place;
-use crate::support::servers;
 use forewarn::app::App;
 use forewarn::app::proof::log::LogError;
 use forewarn::evidence::checkpoint::Checkpoint;
@@ -18,16 +17,6 @@ const FACTS: usize = 160;
 
 /// Nobody asks without end: others have the thread, too.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// An installation without a campaign.
-async fn installation(engine: Engine) -> Place {
-    let place = Place::empty();
-    if engine == Engine::Postgres {
-        let url = servers::postgres().await.expect("a server").new_database().await;
-        place.use_database(&url);
-    }
-    place
-}
 
 async fn open(config: PathBuf) -> App {
     App::open(forewarn::config::load(&config).expect("config")).await.expect("opened")
@@ -74,7 +63,7 @@ async fn hashes(app: &App) -> Vec<Hash> {
 }
 
 async fn sequencers_that_are_cut_off_at_any_moment_make_one_log(engine: Engine) {
-    let place = installation(engine).await;
+    let place = Place::on(engine).await;
     let config = place.path("config.toml");
     let apps = [Arc::new(open(config.clone()).await), Arc::new(open(config.clone()).await)];
     // What is cut off costs a connection, and a new one to PostgreSQL takes its time.

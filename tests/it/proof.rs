@@ -1,31 +1,16 @@
 //! Proof of notification by the binary: bundles, what they show and do not show, lost databases and keys, erasure.
 
-use crate::support::place::Place;
+use crate::support::place::{Place, unzipped};
 use forewarn::evidence::note::VerifierKey;
 use forewarn::evidence::proof_file::{ProofFile, Trust};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 
 const LIST: &str = "ref,name,email,phone,locale\nP-1,Ann Smith,ann@example.com,+4915112345671,en\nP-2,王小明,\
                     w@example.org,+8613912345678,en\nP-3,Bob Brown,,+4915112345673,de\n";
 const LADDER: &str = "{ channel = \"email\" }, { channel = \"sms\", when = \"not-delivered\", after = \"4h\" }";
-
-/// The files of a zip.
-fn files(zip: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = zip::ZipArchive::new(fs_err::File::open(zip).expect("a zip")).expect("a zip");
-    let mut files = BTreeMap::new();
-    for at in 0..archive.len() {
-        let mut file = archive.by_index(at).expect("an entry");
-        let name = file.name().expect("a name").into_owned();
-        let mut octets = Vec::new();
-        file.read_to_end(&mut octets).expect("whole");
-        files.insert(name, octets);
-    }
-    files
-}
 
 fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
     let octets = files.get(name).unwrap_or_else(|| panic!("no {name}"));
@@ -54,7 +39,7 @@ fn a_bundle_shows_what_was_sent_to_the_octet_and_nothing_of_others() {
     place.ok("proof verify p2.zip");
     place.ok(&format!("proof verify p2.zip --vkey {}", made["vkey"].as_str().expect("a key")));
     assert_eq!(made["withheld"], serde_json::json!([]), "{made}");
-    let files = files(&place.path("p2.zip"));
+    let files = unzipped(&place.path("p2.zip"));
     let (name, message) = files.iter().find(|(name, _)| name.ends_with("message.eml")).expect("the message");
     assert!(everything(&place.path("outbox")).iter().any(|sent| sent == message), "what was written out was another");
     assert!(holds(message, b"\r\nForewarn-Log: sha256="), "a witness of the log");
@@ -74,7 +59,7 @@ fn a_bundle_shows_what_was_sent_to_the_octet_and_nothing_of_others() {
     }
     // That it was asked for is a fact of the next one.
     place.ok("proof person ID P-2 --out again.zip --by dora");
-    let again = self::files(&place.path("again.zip"));
+    let again = unzipped(&place.path("again.zip"));
     assert!(again.values().any(|octets| holds(octets, b"\"by\",\"dora\"")));
     assert_eq!(place.refused("proof person ID P-2 --out p2.zip"), "already-exists");
     assert_eq!(place.refused("proof person ID P-9 --out p9.zip"), "no-such-person");
@@ -141,8 +126,8 @@ fn a_leaf_that_was_changed_is_found_when_the_log_is_read() {
     fs_err::write(&path, &database).expect("written");
     // What is hashed already does not change with the leaf: the leaf is what no proof leads from.
     let done = place.run("proof person ID P-1 --out after.zip");
-    let files = if done.status.success() { files(&place.path("after.zip")) } else { return };
-    let before = self::files(&place.path("before.zip"));
+    let files = if done.status.success() { unzipped(&place.path("after.zip")) } else { return };
+    let before = unzipped(&place.path("before.zip"));
     let mut changed = files.iter().filter(|(name, octets)| {
         name.starts_with("events/") && name.ends_with(".json") && before.get(*name).is_some_and(|b| b != *octets)
     });

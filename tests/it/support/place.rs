@@ -1,7 +1,11 @@
 //! An installation of its own in a temporary folder, worked by the binary, with routes that send nothing.
 
+use crate::support::app::Engine;
+use crate::support::servers;
+use forewarn::evidence::bundle::Files;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub(crate) const CONFIG: &str = r#"
@@ -60,6 +64,16 @@ impl Place {
         let place = Place { folder: tempfile::tempdir().expect("folder"), campaign: String::new() };
         place.ok("init");
         fs_err::write(place.path("config.toml"), CONFIG).expect("written");
+        place
+    }
+
+    /// The same on this engine, with a database of its own.
+    pub(crate) async fn on(engine: Engine) -> Place {
+        let place = Place::empty();
+        if engine == Engine::Postgres {
+            let url = servers::postgres().await.expect("a server").new_database().await;
+            place.use_database(&url);
+        }
         place
     }
 
@@ -149,3 +163,17 @@ pub(crate) const LIST: &str = "ref,name,email,phone,locale,role\n\
     A-1,Ada Example,ada@example.org,,en,self\n\
     =B-2,Bert Beispiel,,+49 171 3920001,de,self\n\
     A-3,Cleo Example,cleo@example.org,+1 202 555 0101,en,guardian\n";
+
+/// The files of a zip.
+pub(crate) fn unzipped(zip: &Path) -> Files {
+    let mut archive = zip::ZipArchive::new(fs_err::File::open(zip).expect("a zip")).expect("a zip");
+    let mut files = Files::new();
+    for at in 0..archive.len() {
+        let mut file = archive.by_index(at).expect("an entry");
+        let name = file.name().expect("a name").into_owned();
+        let mut octets = Vec::new();
+        file.read_to_end(&mut octets).expect("whole");
+        files.insert(name, octets);
+    }
+    files
+}
